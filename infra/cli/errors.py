@@ -1,0 +1,37 @@
+"""What a command can fail with, besides what the platform itself answers."""
+
+from typing import Any
+
+from shared.errors import FieldFault, PlatformError
+
+
+def reason(error: BaseException) -> str:
+    """Return what an exception of a library says, or its name where it says nothing (time-outs)."""
+    return str(error) or type(error).__name__
+
+
+class NotRunning(PlatformError):
+    """No platform runs on the data directory, and none was named by its address."""
+
+    code = "not_running"
+
+
+class BadFile(PlatformError):
+    """A file that was named cannot be read as what it should hold."""
+
+    code = "bad_file"
+
+
+class ApiRefused(PlatformError):
+    """The API answered with an error: its own code, sentence and faults."""
+
+    def __init__(self, status: int, code: str, message: str, faults: list[FieldFault], details: dict[str, Any]) -> None:
+        super().__init__(message, details=details, faults=faults)
+        self.status = status
+        self.code = code
+
+
+class Unreachable(PlatformError):
+    """Nothing answers at the platform's address."""
+
+    code = "unreachable"

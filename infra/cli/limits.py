@@ -1,0 +1,23 @@
+"""Every bound of the command line, by name. Seconds unless the name says otherwise."""
+
+from typing import Final
+
+REQUEST_TIMEOUT: Final = 60.0
+CONNECT_TIMEOUT: Final = 5.0
+TOKEN_TIMEOUT: Final = 10.0
+
+RUN_WAIT: Final = 20
+"""How long one request for a finished execution waits (`Prefer: wait`)."""
+
+STREAM_SILENCE: Final = 60.0
+"""An event stream that is quiet for longer, keep-alive comments included, is opened again."""
+
+STREAM_REOPENED: Final = 5
+STREAM_REOPEN_DELAY: Final = 0.5
+
+EVENTS_PAGE: Final = 200
+WORKFLOWS_PAGE: Final = 200
+DEFINITION_MAX_BYTES: Final = 1024 * 1024
+
+DISK_LOW_BYTES: Final = 1024**3
+PROBE_TIMEOUT: Final = 3.0

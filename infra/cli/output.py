@@ -1,0 +1,64 @@
+"""What a command prints: for people, or as JSON for programs (`--json`). Results on stdout, the rest on stderr."""
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from shared.errors import PlatformError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# A pipe or a file has no width, and rich would assume 80 columns: wide enough that no line is broken there.
+_PIPE_WIDTH = 240
+
+stdout = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+stderr = Console(stderr=True, highlight=False)
+
+_COLOURS = {"completed": "green", "failed": "red", "cancelled": "red", "running": "cyan", "waiting": "yellow"}
+
+
+def json_option(command: F) -> F:
+    """Add `--json`, passed to the command as `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")(command)
+
+
+def say_json(value: Any) -> None:
+    """Print one JSON value on one line, at once: a program may be reading a pipe."""
+    click.echo(msgspec.json.encode(value))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table whose cells may carry rich's markup; identifiers are never cut."""
+    shown = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for column in shown.columns:
+        column.overflow = "fold"
+    for row in rows:
+        shown.add_row(*row)
+    stdout.print(shown)
+
+
+def coloured(status: str) -> str:
+    """Return a status in its colour, as rich's markup."""
+    colour = _COLOURS.get(status, "default")
+    return f"[{colour}]{status}[/{colour}]"
+
+
+def milliseconds(duration: float | None) -> str:
+    return "" if duration is None else f"{duration:,.0f} ms"
+
+
+def report(error: PlatformError, *, as_json: bool) -> None:
+    """Print an error with all its faults on stderr."""
+    if as_json:
+        body = {"code": error.code, "message": error.message, "errors": error.faults, "details": error.details}
+        click.echo(msgspec.json.encode({"error": body}), err=True)
+        return
+    click.echo(f"Error: {error.message} ({error.code})", err=True)
+    for fault in error.faults:
+        where = f"{fault.path}: " if fault.path else ""
+        click.echo(f"  {where}{fault.message} ({fault.code})", err=True)

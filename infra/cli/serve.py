@@ -1,0 +1,51 @@
+"""`agentic up`: the platform in the foreground."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import click
+import msgspec
+
+from infra.cli import output, running
+from infra.cli.progress import Watching
+from infra.cli.target import OWN_VARIABLES
+from infra.local.options import Options
+from infra.local.platform import Platform
+from infra.local.signals import until_signal
+
+
+def platform_options(environment: Mapping[str, str] = os.environ, **more: str) -> Options:
+    """Return what the platform is started with: the environment, and `more` variables for the services."""
+    inherited = {name: value for name, value in environment.items() if name not in OWN_VARIABLES}
+    options = Options.from_environment(environment)
+    return msgspec.structs.replace(options, environment={**inherited, **more})
+
+
+@asynccontextmanager
+async def started(options: Options, *, as_json: bool) -> AsyncIterator[Platform]:
+    """Start the platform, showing how far it is, and leave word of it for the other commands."""
+    with Watching(output.stderr, as_json=as_json) as watching:
+        async with Platform(options, watching) as platform:
+            with running.recorded(platform, options.data_dir):
+                yield platform
+
+
+@click.command()
+@output.json_option
+def up(*, as_json: bool) -> None:
+    """Start everything and serve until SIGTERM or Ctrl-C.
+
+    Prints `ready <url>` on a line of its own when every service answers. Progress goes to stderr.
+    """
+    asyncio.run(_up(platform_options(), as_json=as_json))
+
+
+async def _up(options: Options, *, as_json: bool) -> None:
+    async with until_signal(), started(options, as_json=as_json) as platform:
+        if as_json:
+            output.say_json({"ready": platform.url, "nats_url": platform.nats_url, "data_dir": str(options.data_dir)})
+        else:
+            click.echo(f"ready {platform.url}")
+        await platform.wait()

@@ -1,0 +1,118 @@
+"""`agentic workflows`: validate, apply, run."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from infra.cli import catalogue, output
+from infra.cli.definitions import read_definition
+from infra.cli.errors import BadFile
+from infra.cli.shapes import Execution, Workflow
+from infra.cli.target import reach, tenant_option
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.group()
+def workflows() -> None:
+    """Work with workflow definitions (JSON or YAML files)."""
+
+
+@workflows.command()
+@click.argument("file", type=_FILE)
+@tenant_option
+@output.json_option
+def validate(file: Path, *, tenant: str, as_json: bool) -> None:
+    """Check a definition and list everything that is wrong with it. Stores nothing."""
+    definition = read_definition(file)
+    answer = asyncio.run(_validate(definition, tenant))
+    if as_json:
+        output.say_json(answer)
+    else:
+        click.echo(f"{file} is valid.")
+
+
+async def _validate(definition: dict[str, Any], tenant: str) -> dict[str, Any]:
+    async with (await reach(tenant)).api() as api:
+        return await api.post("/workflows/workflows/validate", dict[str, Any], definition)
+
+
+@workflows.command()
+@click.argument("file", type=_FILE)
+@tenant_option
+@output.json_option
+def apply(file: Path, *, tenant: str, as_json: bool) -> None:
+    """Store a definition and make it active; an existing workflow of the same slug gets a new revision."""
+    workflow = asyncio.run(_apply(read_definition(file), tenant))
+    if as_json:
+        output.say_json(workflow)
+    else:
+        click.echo(f"{workflow.slug} is {workflow.status} ({workflow.id})")
+
+
+async def _apply(definition: dict[str, Any], tenant: str) -> Workflow:
+    async with (await reach(tenant)).api() as api:
+        return await catalogue.apply(api, definition)
+
+
+@workflows.command()
+@click.argument("what", metavar="FILE|SLUG")
+@click.option("--input", "input_text", default="{}", metavar="JSON|@FILE", help="The input: JSON, or @ and a file.")
+@tenant_option
+@output.json_option
+@click.pass_context
+def run(context: click.Context, what: str, *, input_text: str, tenant: str, as_json: bool) -> None:
+    """Run a workflow, wait for its end and show its steps.
+
+    FILE is applied first; SLUG (or an id) names an active workflow. Exits with 1 unless the execution completes.
+    """
+    file = Path(what)
+    definition = read_definition(file) if file.suffix in {".json", ".yaml", ".yml"} else None
+    execution = asyncio.run(_run(what, definition, read_input(input_text), tenant))
+    if as_json:
+        output.say_json(execution)
+    else:
+        show(execution)
+    context.exit(0 if execution.status == "completed" else 1)
+
+
+async def _run(what: str, definition: dict[str, Any] | None, input_data: dict[str, Any], tenant: str) -> Execution:
+    async with (await reach(tenant)).api() as api:
+        workflow = await (catalogue.find(api, what) if definition is None else catalogue.apply(api, definition))
+        return await catalogue.run(api, workflow.id, input_data)
+
+
+def read_input(text: str) -> dict[str, Any]:
+    """Return the object that `text` is, or that is in the file behind its `@`."""
+    try:
+        raw = Path(text[1:]).read_bytes() if text.startswith("@") else text.encode()
+        return msgspec.json.decode(raw, type=dict[str, Any])
+    except OSError as error:
+        raise BadFile(f"{text[1:]} cannot be read: {error.strerror}.") from error
+    except msgspec.DecodeError as error:
+        raise BadFile(f"The input must be a JSON object: {error}.") from error
+
+
+def show(execution: Execution) -> None:
+    """Print an execution, its steps and its output for people."""
+    output.stdout.print(
+        f"{execution.id}  {output.coloured(execution.status)}  {output.milliseconds(execution.duration_ms)}"
+    )
+    output.table(
+        ("STEP", "TYPE", "STATUS", "ATTEMPTS", "DURATION"),
+        (
+            (
+                step.step_path,
+                step.step_type,
+                output.coloured(step.status),
+                str(step.attempts),
+                output.milliseconds(step.duration_ms),
+            )
+            for step in execution.steps
+        ),
+    )
+    what, value = ("output", execution.output_data) if execution.error is None else ("error", execution.error)
+    click.echo(f"{what}: {msgspec.json.format(msgspec.json.encode(value), indent=2).decode()}")

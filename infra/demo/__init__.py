@@ -1,0 +1,1 @@
+"""What `agentic demo` runs: workflows, and a small site on this machine for them to read."""

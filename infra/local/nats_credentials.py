@@ -1,0 +1,32 @@
+"""The nkeys of NATS users: made once, kept as seeds that only the owner of the data directory can read."""
+
+import os
+from pathlib import Path
+
+import nkeys
+
+from infra.local.keys import write_secret
+
+_SEED_BYTES = 32
+CALLOUT_ISSUER = "callout-issuer"
+
+
+class Credentials:
+    """Seeds below `folder`, a file each: the users by name, and the account key that signs the callout's users."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def seed(self, name: str) -> str:
+        """Return the seed (`SU…`, or `SA…` for the issuer), made at the first call."""
+        file = self._folder / f"{name}.nk"
+        if not file.exists():
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            prefix = nkeys.PREFIX_BYTE_ACCOUNT if name == CALLOUT_ISSUER else nkeys.PREFIX_BYTE_USER
+            write_secret(file, nkeys.encode_seed(os.urandom(_SEED_BYTES), prefix).decode())
+        return file.read_text().strip()
+
+    def public(self, name: str) -> str:
+        """Return the public key of that seed (`U…` or `A…`)."""
+        key: bytes = nkeys.from_seed(bytearray(self.seed(name).encode())).public_key
+        return key.decode()

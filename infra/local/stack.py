@@ -1,0 +1,80 @@
+"""What a local platform consists of, wired from its options, and the order in which it starts."""
+
+import signal
+from pathlib import Path
+
+from infra.local import service
+from infra.local.backbone import Bus, Database
+from infra.local.edge import Edge
+from infra.local.forks import Zygote
+from infra.local.kept import Announce, Progress
+from infra.local.keys import secret_key
+from infra.local.limits import FIRST_HTTP_PORT
+from infra.local.nats_permissions import SERVICES
+from infra.local.options import Options, ServiceProgram
+from infra.local.parts import Parts
+from infra.local.paths import DataDir, socket_folder
+from infra.local.ports import http_port
+from infra.local.together import together
+from infra.provision import dsn
+
+_BELOW_SERVICES = frozenset({"postgres", "nats", "zygote"})
+
+
+class Stack:
+    """The parts of one platform. Making one chooses the ports and makes the secrets; `start` starts processes."""
+
+    def __init__(self, options: Options, place: DataDir, announce: Announce) -> None:
+        self._options = options
+        self._place = place
+        self._key = secret_key(place.secret_key)
+        port = http_port(options.http_port)
+        if options.http_port is None and port != FIRST_HTTP_PORT:
+            announce(Progress("edge", "note", detail=f"port {FIRST_HTTP_PORT} is taken: using {port}"))
+        self._names = tuple(program.name for program in options.programs)
+        every = {*SERVICES, *self._names}
+        sockets = socket_folder(place.run, f"{max(every, key=len)}.sock", place.run / "service-sockets", None)
+        self._sockets = {name: sockets / f"{name}.sock" for name in every}
+        self.parts = Parts(place, announce)
+        self.database = Database(place, self._key, options.postgres_dsn, announce)
+        self.bus = Bus(place, options.nats_url)
+        self.edge = Edge(port=port, sockets=self._sockets, state=place.edge, log=place.log("edge"))
+        preload = [module for program in options.programs for module in program.preload]
+        self._zygote = Zygote(preload, place.log("zygote"), Path.cwd())
+
+    async def start(self) -> None:
+        """Start what depends on nothing at once, then all services at once."""
+        await together(
+            self.parts.keep("zygote", self._zygote, stop_signal=signal.SIGKILL),
+            self.database.start(self.parts, self._names),
+            self.bus.start(self.parts),
+            self.parts.keep("edge", self.edge),
+        )
+        await together(*(self.parts.keep(program.name, self._service(program)) for program in self._options.programs))
+
+    async def stop(self) -> None:
+        """Let the edge and the services finish what they are at, then stop what they stand on."""
+        await self.parts.stop(but=_BELOW_SERVICES)
+        await self._zygote.close()
+        await self.parts.stop()
+
+    def _service(self, program: ServiceProgram) -> service.Service:
+        name = program.name
+        own = {
+            "AGENTIC_DATA_DIR": str(self._place.root),
+            "AGENTIC_HTTP_SOCKET": str(self._sockets[name]),
+            "AGENTIC_NATS_URL": self.bus.url,
+            "AGENTIC_POSTGRES_DSN": self.database.login_dsn(dsn.serving(name)),
+            "AGENTIC_POSTGRES_WORKER_DSN": self.database.login_dsn(dsn.working(name)),
+        }
+        if seed := self.bus.seed(name):
+            own["AGENTIC_NATS_SEED"] = seed
+        if name == "tenant":
+            own["AGENTIC_TENANT_MASTER_KEY"] = self._key.hex()
+            own["AGENTIC_TENANT_DEMO"] = self._options.environment.get("AGENTIC_TENANT_DEMO", "1")
+            if issuer := self.bus.issuer_seed:
+                own["AGENTIC_TENANT_NATS_ISSUER_SEED"] = issuer
+        variables = service.environment(self._options.environment, own, name=name, others=(*SERVICES, *self._names))
+        return service.Service(
+            program, self._zygote, socket=self._sockets[name], variables=variables, log=self._place.log(name)
+        )

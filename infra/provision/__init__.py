@@ -1,0 +1,1 @@
+"""Logins, the database and its schemas: what an administrator makes before migrations can run."""

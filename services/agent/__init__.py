@@ -1,0 +1,1 @@
+"""Agents, tasks, messages, conversations. Today it serves its operations endpoints only."""

@@ -1,0 +1,1 @@
+"""Bounds of the agent service; those of all services stand in `shared.limits`."""

@@ -1,0 +1,1 @@
+"""The agent service's metrics, beside those of the process that every service exposes."""

@@ -1,0 +1,122 @@
+"""From a server of the registry to the way it is started, and what may not be started."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+import services
+from services.mcp_gateway.adapters.mcp.launch import (
+    CommandAllowList,
+    HttpLaunch,
+    LaunchSpec,
+    StdioLaunch,
+    bundled,
+    environment,
+)
+from services.mcp_gateway.adapters.mcp.model import Era, NotificationHandler, Session
+from services.mcp_gateway.adapters.mcp.opener import TransportOpener
+from services.mcp_gateway.domain.server import BUNDLED, Server, ServerDefinition
+from services.mcp_gateway.errors import CommandNotAllowed, ServerUnavailable
+from shared.errors import FieldFault, Unprocessable
+from shared.net.guard import guarded_client
+
+# Variables by which an interpreter runs other code than its command line says: they would void the allow-list.
+_STEERING = (
+    "PYTHON",
+    "NODE_",
+    "NPM_CONFIG_",
+    "BASH_",
+    "PERL5",
+    "RUBY",
+    "JAVA_TOOL_OPTIONS",
+    "JDK_JAVA_OPTIONS",
+    "GIT_",
+)
+_STEERING_WHOLE = frozenset({"ENV", "_JAVA_OPTIONS", "GCONV_PATH", "IFS", "SHELLOPTS"})
+
+
+class BundledServer(msgspec.Struct, frozen=True):
+    """A server that comes with the platform, as `services.mcp_gateway.servers.<module>`."""
+
+    module: str
+    name: str
+    description: str
+
+    def definition(self) -> ServerDefinition:
+        """Return the row of the registry. The command is what one would type; it is not what is run."""
+        return ServerDefinition(
+            name=self.name,
+            slug=self.module,
+            server_type="stdio",
+            description=self.description,
+            command="python",
+            args=("-m", f"services.mcp_gateway.servers.{self.module}"),
+            category=BUNDLED,
+            author="agentic-platform",
+            visibility="public",
+        )
+
+    def launch(self) -> StdioLaunch:
+        """Return how it is run: by this interpreter, with this code, wherever the working directory is."""
+        root = Path(services.__path__[0]).parent
+        return bundled(self.module, env={"PYTHONPATH": str(root)})
+
+
+BUNDLED_SERVERS = {
+    server.module: server
+    for server in (
+        BundledServer("calculator", "Calculator", "Exact arithmetic: add, subtract, multiply, divide, power."),
+    )
+}
+
+
+class Launcher:
+    """What this deployment starts. A `SessionOpener`, and the check of a definition before it is kept."""
+
+    def __init__(self, commands: Sequence[str], allowed_hosts: frozenset[str]) -> None:
+        self._allowed = CommandAllowList(commands)
+        self._bundled = {slug: server.launch() for slug, server in BUNDLED_SERVERS.items()}
+        # Our own servers have a list of their own: on the deployment's, tenants could use it with an environment.
+        ours = [shlex.join((launch.command, *launch.args)) for launch in self._bundled.values()]
+        self._open_bundled = TransportOpener(CommandAllowList(ours))
+        self._open = TransportOpener(self._allowed, lambda: guarded_client(allowed_hosts))
+
+    async def __call__(
+        self, launch: LaunchSpec, era: Era | None, on_notification: NotificationHandler | None
+    ) -> Session:
+        opener = self._open_bundled if launch in self._bundled.values() else self._open
+        return await opener(launch, era, on_notification)
+
+    def launch_of(self, server: Server) -> LaunchSpec:
+        """Return how to reach a server."""
+        definition = server.definition
+        if server.bundled:
+            return self._bundled[definition.slug]
+        if definition.server_type == "stdio":
+            return StdioLaunch(definition.command or "", definition.args, definition.env_vars)
+        return HttpLaunch(definition.url or "", definition.config.headers)
+
+    def check(self, definition: ServerDefinition) -> None:
+        """Raise `CommandNotAllowed` or `Unprocessable` for a server that would never be started here."""
+        if definition.server_type != "stdio":
+            try:
+                HttpLaunch(definition.url or "", definition.config.headers)
+            except ValueError as error:
+                raise Unprocessable(str(error), faults=[FieldFault("config.headers", str(error))]) from error
+            return
+        for name in definition.env_vars:
+            if name.upper().startswith(_STEERING) or name.upper() in _STEERING_WHOLE:
+                raise CommandNotAllowed(f"The environment variable {name!r} decides what runs; it cannot be set.")
+        launch = StdioLaunch(definition.command or "", definition.args, definition.env_vars)
+        environment(launch, "/")
+        try:
+            self._allowed.resolve(launch)
+        except ServerUnavailable:
+            return  # allowed, and not installed on this replica: that shows when it is started
+
+
+def read_commands(text: str) -> list[str]:
+    """Read the deployment's comma-separated list of beginnings of command lines."""
+    return [entry.strip() for entry in text.split(",") if entry.strip()]

@@ -1,0 +1,1 @@
+"""Sessions with MCP servers: the wire codec of both protocol eras, stdio and streamable HTTP transports, and a pool."""

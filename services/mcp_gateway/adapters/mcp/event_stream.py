@@ -1,0 +1,52 @@
+"""Server-sent events, as far as MCP uses them (WHATWG HTML, section 9.2.6: interpreting an event stream)."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from services.mcp_gateway.errors import ProtocolViolation
+from services.mcp_gateway.limits import MESSAGE_MAX_BYTES
+
+
+class ServerEvent(msgspec.Struct, frozen=True):
+    """One dispatched event. Its data may be empty: such an event only carries an id."""
+
+    data: bytes
+
+
+class EventStreamParser:
+    """Takes chunks and gives events. `last_id` and `retry_ms` are what the stream said last, for resuming it."""
+
+    def __init__(self) -> None:
+        self._tail = b""
+        self._data: list[bytes] = []
+        self._size = 0
+        self.last_id: str | None = None
+        self.retry_ms: int | None = None
+
+    def feed(self, chunk: bytes) -> Iterator[ServerEvent]:
+        """Yield the events that this chunk completes. Raises `ProtocolViolation` for an event above the bound."""
+        *lines, self._tail = (self._tail + chunk).split(b"\n")
+        if len(self._tail) + self._size > MESSAGE_MAX_BYTES:
+            raise ProtocolViolation("The server sent an event above the limit.")
+        for line in lines:
+            event = self._line(line.removesuffix(b"\r"))
+            if event is not None:
+                yield event
+
+    def _line(self, line: bytes) -> ServerEvent | None:
+        if not line:
+            data, self._data, self._size = self._data, [], 0
+            return ServerEvent(b"\n".join(data)) if data else None
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if field == b"data":
+            self._size += len(value)
+            if self._size > MESSAGE_MAX_BYTES:
+                raise ProtocolViolation("The server sent an event above the limit.")
+            self._data.append(value)
+        elif field == b"id" and b"\0" not in value:
+            self.last_id = value.decode("utf-8", "replace")
+        elif field == b"retry" and value.isdigit():
+            self.retry_ms = int(value[:9])
+        return None

@@ -1,0 +1,139 @@
+"""How a server is reached, and what a deployment lets be started."""
+
+import os
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Iterable
+
+import msgspec
+
+from services.mcp_gateway.errors import CommandNotAllowed, ServerUnavailable
+from services.mcp_gateway.limits import (
+    PROCESS_COUNT,
+    PROCESS_CPU_SECONDS,
+    PROCESS_DATA_BYTES,
+    PROCESS_FILE_BYTES,
+    PROCESS_OPEN_FILES,
+)
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_HEADER = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]{0,8192}")
+_OWN_HEADERS = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "connection",
+        "content-length",
+        "content-type",
+        "host",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+_DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
+
+
+class ProcessLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a server process may use (setrlimit(2)); each is capped by the gateway's own hard limit."""
+
+    cpu_seconds: int = PROCESS_CPU_SECONDS
+    data_bytes: int = PROCESS_DATA_BYTES
+    open_files: int = PROCESS_OPEN_FILES
+    file_bytes: int = PROCESS_FILE_BYTES
+    processes: int = PROCESS_COUNT
+
+    def as_rlimits(self) -> dict[str, int]:
+        return {
+            "RLIMIT_CPU": self.cpu_seconds,
+            "RLIMIT_DATA": self.data_bytes,
+            "RLIMIT_NOFILE": self.open_files,
+            "RLIMIT_FSIZE": self.file_bytes,
+            "RLIMIT_NPROC": self.processes,
+            "RLIMIT_CORE": 0,
+        }
+
+
+class StdioLaunch(msgspec.Struct, frozen=True, tag_field="transport", tag="stdio", forbid_unknown_fields=True):
+    """A server that is a process of ours. `env` is all that it gets besides PATH, HOME, TMPDIR and LANG.
+
+    Without a `working_directory` it gets an empty one of its own, which goes when the session ends.
+    """
+
+    command: str
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    working_directory: str | None = None
+    limits: ProcessLimits = ProcessLimits()
+
+
+class HttpLaunch(msgspec.Struct, frozen=True, tag_field="transport", tag="streamable_http", forbid_unknown_fields=True):
+    """A server elsewhere, reached by streamable HTTP. `headers` carry its credentials, already resolved."""
+
+    url: str
+    headers: dict[str, str] = {}
+
+    def __post_init__(self) -> None:
+        for name, value in self.headers.items():
+            if _HEADER.fullmatch(name) is None or name.lower() in _OWN_HEADERS or name.lower().startswith("mcp-"):
+                raise ValueError(
+                    f"the header {name[:80]!r} cannot be set: the connection itself needs it, or it is none"
+                )
+            if _HEADER_VALUE.fullmatch(value) is None:
+                raise ValueError(f"the value of the header {name!r} has characters that a header cannot have")
+
+
+LaunchSpec = StdioLaunch | HttpLaunch
+
+
+def bundled(name: str, *args: str, env: dict[str, str] | None = None) -> StdioLaunch:
+    """The launch of one of our own servers, such as `bundled("calculator")`."""
+    return StdioLaunch(
+        command=sys.executable,
+        args=("-m", f"services.mcp_gateway.servers.{name}", *args),
+        env=env if env is not None else {},
+    )
+
+
+class CommandAllowList:
+    """The command lines that a deployment lets be started.
+
+    An entry is the beginning of a command line: `npx` allows npx with any arguments, `npx -y @acme/server` only that
+    package. Interpreters should be listed with their first arguments, else they allow everything.
+    """
+
+    def __init__(self, entries: Iterable[str]) -> None:
+        self._entries = [tuple(shlex.split(entry)) for entry in entries]
+
+    def resolve(self, launch: StdioLaunch) -> list[str]:
+        """Return the command line with an absolute command. Raises `CommandNotAllowed` or `ServerUnavailable`."""
+        words = (launch.command, *launch.args)
+        if not any(entry and words[: len(entry)] == entry for entry in self._entries):
+            raise CommandNotAllowed(
+                f"This deployment does not allow the command {launch.command!r} with these arguments.",
+                details={"command": launch.command},
+            )
+        if any("\0" in word for word in words):
+            raise CommandNotAllowed("A command line cannot hold NUL characters.")
+        path = shutil.which(launch.command, path=_path())
+        if path is None:
+            raise ServerUnavailable(
+                f"The command {launch.command!r} is not installed here.", details={"command": launch.command}
+            )
+        return [os.path.abspath(path), *launch.args]  # noqa: PTH100 - resolving links would break virtual environments
+
+
+def environment(launch: StdioLaunch, home: str) -> dict[str, str]:
+    """Return the whole environment of the server. Raises `CommandNotAllowed` for a variable that steers the loader."""
+    for name, value in launch.env.items():
+        if _VARIABLE.fullmatch(name) is None or "\0" in value:
+            raise CommandNotAllowed(f"{name[:128]!r} is no environment variable.")
+        if name == "PATH" or name.startswith("LD_"):
+            raise CommandNotAllowed(f"The environment variable {name!r} decides what runs; it cannot be set.")
+    return {"LANG": "C.UTF-8", "HOME": home, "TMPDIR": home, **launch.env, "PATH": _path()}
+
+
+def _path() -> str:
+    return os.environ.get("PATH", _DEFAULT_PATH)

@@ -1,0 +1,25 @@
+"""Opens the kind of session that a launch spec asks for."""
+
+import httpx2
+
+from services.mcp_gateway.adapters.mcp.launch import CommandAllowList, HttpLaunch, LaunchSpec
+from services.mcp_gateway.adapters.mcp.model import Era, NotificationHandler, Session
+from services.mcp_gateway.adapters.mcp.stdio import StdioSession
+from services.mcp_gateway.adapters.mcp.streamable_http import ClientFactory, HttpSession
+
+
+class TransportOpener:
+    """A `SessionOpener` over both transports. `client_factory` is where outgoing requests are guarded."""
+
+    def __init__(self, allowed: CommandAllowList, client_factory: ClientFactory = httpx2.AsyncClient) -> None:
+        self._allowed = allowed
+        self._client_factory = client_factory
+
+    async def __call__(
+        self, launch: LaunchSpec, era: Era | None, on_notification: NotificationHandler | None
+    ) -> Session:
+        if isinstance(launch, HttpLaunch):
+            return await HttpSession.connect(
+                launch, client_factory=self._client_factory, era=era, on_notification=on_notification
+            )
+        return await StdioSession.start(launch, allowed=self._allowed, era=era, on_notification=on_notification)

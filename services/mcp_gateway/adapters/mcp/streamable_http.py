@@ -1,0 +1,332 @@
+"""Sessions with servers elsewhere, over streamable HTTP: one POST per request, answered by JSON or an event stream."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx2
+from msgspec import UNSET, Raw
+
+from services.mcp_gateway.adapters.mcp.codec import (
+    HEADER_MISMATCH,
+    INTERNAL_ERROR,
+    Incoming,
+    RpcError,
+    RpcFailed,
+    decode_incoming,
+    encode_notification,
+    encode_request,
+)
+from services.mcp_gateway.adapters.mcp.event_stream import EventStreamParser
+from services.mcp_gateway.adapters.mcp.http_headers import ParamHeaders, modern_headers, param_headers_of
+from services.mcp_gateway.adapters.mcp.launch import HttpLaunch
+from services.mcp_gateway.adapters.mcp.model import Era, NotificationHandler, ProgressHandler, ToolDefinition
+from services.mcp_gateway.adapters.mcp.session import McpSession
+from services.mcp_gateway.errors import ProtocolViolation, ResultTooLarge, ServerDied, ServerUnavailable
+from services.mcp_gateway.limits import (
+    HTTP_CLOSE_SECONDS,
+    HTTP_ERROR_BODY_MAX_BYTES,
+    HTTP_RESUME_DELAY_SECONDS_MAX,
+    HTTP_RESUMES_MAX,
+    HTTP_STREAM_END_SECONDS,
+    MESSAGE_MAX_BYTES,
+)
+
+_log = logging.getLogger(__name__)
+
+ClientFactory = Callable[[], httpx2.AsyncClient]
+"""Makes the HTTP client of one session: the place for a guarded transport. The session closes the client."""
+
+_UNREACHED = (
+    httpx2.ConnectError,
+    httpx2.ConnectTimeout,
+    httpx2.PoolTimeout,
+    httpx2.ProxyError,
+    httpx2.UnsupportedProtocol,
+    httpx2.LocalProtocolError,
+    httpx2.InvalidURL,
+)
+_REFUSED_CREDENTIALS = frozenset({401, 403})
+_TRY_LATER = frozenset({429, 503})
+
+
+class _SessionLost(Exception):
+    """The server does not know our session id any more (404): nothing of the request was done."""
+
+
+class HttpSession(McpSession):
+    """A conversation by HTTP. Each request is an exchange of its own; only handshake-era servers keep a session."""
+
+    def __init__(
+        self, launch: HttpLaunch, client_factory: ClientFactory, on_notification: NotificationHandler | None
+    ) -> None:
+        super().__init__(on_notification)
+        self._url = launch.url
+        self._headers = {
+            **{name.lower(): value for name, value in launch.headers.items()},
+            "content-type": "application/json",
+            "accept": "application/json, text/event-stream",
+            # A compressed answer could unpack to any size before it can be measured.
+            "accept-encoding": "identity",
+        }
+        self._client = client_factory()
+        self._last_id = 0
+        self._session_id: str | None = None
+        self._reopening = asyncio.Lock()
+        self._param_headers: dict[str, ParamHeaders] = {}
+        self._background: set[asyncio.Task[None]] = set()
+        self._streams_linger = False
+        self._closed = False
+
+    @classmethod
+    async def connect(
+        cls,
+        launch: HttpLaunch,
+        *,
+        client_factory: ClientFactory = httpx2.AsyncClient,
+        era: Era | None = None,
+        on_notification: NotificationHandler | None = None,
+    ) -> "HttpSession":
+        """Reach the server and agree on a protocol revision.
+
+        Without an `era` the stateless one is tried first: the header that names it is what older servers refuse by, and
+        it costs them no session. Raises `ServerUnavailable` or `ProtocolViolation`.
+        """
+        session = cls(launch, client_factory, on_notification)
+        try:
+            await session._negotiate(("handshake", "modern") if era == "handshake" else ("modern", "handshake"))
+        except BaseException:
+            await asyncio.shield(session.close())
+            raise
+        return session
+
+    @property
+    def alive(self) -> bool:
+        return not self._closed
+
+    async def close(self) -> None:
+        if self._closed and self._client.is_closed:
+            return
+        self._closed = True
+        try:
+            if self._session_id is not None:
+                async with asyncio.timeout(HTTP_CLOSE_SECONDS):
+                    await self._client.request(
+                        "DELETE", self._url, headers=self._request_headers("", {}), follow_redirects=False
+                    )
+        except (httpx2.HTTPError, TimeoutError) as error:
+            _log.info("the session with %s could not be ended there: %r", self._url, error)
+        finally:
+            for task in self._background:
+                task.cancel()
+            await self._client.aclose()
+
+    def _remember_tools(self, tools: list[ToolDefinition]) -> None:
+        super()._remember_tools(tools)
+        self._param_headers = param_headers_of(tools)
+
+    async def _exchange(
+        self, method: str, params: dict[str, Any], seconds: float, on_progress: ProgressHandler | None = None
+    ) -> Raw:
+        async with asyncio.timeout(seconds):
+            session_id = self._session_id
+            try:
+                return await self._attempt(method, params, on_progress)
+            except _SessionLost:
+                await self._reopen(session_id)
+            except RpcFailed as failure:
+                # We may not have known which arguments the tool wants in headers. The call was refused unseen.
+                if failure.error.code != HEADER_MISMATCH or method != "tools/call" or self._tool_names is not None:
+                    raise
+                await self.list_tools()
+            try:
+                return await self._attempt(method, params, on_progress)
+            except _SessionLost as lost:
+                raise ServerUnavailable("The server forgets its sessions as soon as they are opened.") from lost
+
+    async def _reopen(self, lost: str | None) -> None:
+        async with self._reopening:
+            if self._session_id == lost:
+                self._session_id = None
+                try:
+                    await self._initialize()
+                except RpcFailed as failure:
+                    raise ServerUnavailable("The server ended the session and opens no other.") from failure
+
+    async def _attempt(self, method: str, params: dict[str, Any], on_progress: ProgressHandler | None) -> Raw:
+        if self._closed:
+            raise ServerUnavailable("The session with this server has ended.")
+        self._last_id = request_id = self._last_id + 1
+        body = encode_request(request_id, method, params, modern=self._modern, progress=on_progress is not None)
+        if on_progress is not None:
+            self._unasked.progress[request_id] = on_progress
+        try:
+            answer = await self._converse(request_id, body, self._request_headers(method, params))
+        except asyncio.CancelledError:
+            # In the modern era the closed response is the cancellation; before it, a notification is.
+            if not self._modern and method != "initialize" and not self._closed:
+                self._send_later(encode_notification("notifications/cancelled", {"requestId": request_id}))
+            raise
+        except ProtocolViolation:
+            self._closed = True
+            raise
+        except _UNREACHED as error:
+            raise ServerUnavailable(f"The server cannot be reached: {_said(error)}.") from error
+        except httpx2.HTTPError as error:
+            raise ServerDied(f"The connection broke before the answer came: {_said(error)}.") from error
+        finally:
+            self._unasked.progress.pop(request_id, None)
+        if answer.error is not UNSET:
+            raise RpcFailed(answer.error)
+        if answer.result is UNSET:
+            raise ProtocolViolation("The server sent a response with neither result nor error.")
+        return answer.result
+
+    async def _converse(self, request_id: int, body: bytes, headers: dict[str, str]) -> Incoming:
+        events = EventStreamParser()
+        answer = await self._converse_once(request_id, "POST", body, headers, events)
+        resumes = 0
+        while answer is None:
+            # A server may end the stream early and let the client come back for the rest (2025-11-25, polling).
+            if events.last_id is None or resumes >= HTTP_RESUMES_MAX:
+                raise ServerDied("The server ended its answer before the result.")
+            resumes += 1
+            await asyncio.sleep(min((events.retry_ms or 0) / 1000.0, HTTP_RESUME_DELAY_SECONDS_MAX))
+            resume = {**headers, "last-event-id": events.last_id, "accept": "text/event-stream"}
+            answer = await self._converse_once(request_id, "GET", None, resume, events)
+        return answer
+
+    async def _converse_once(
+        self, request_id: int, verb: str, body: bytes | None, headers: dict[str, str], events: EventStreamParser
+    ) -> Incoming | None:
+        async with self._stream(verb, body, headers) as response:
+            if response.status_code != 200:  # noqa: PLR2004 - OK
+                return await self._refusal(response)
+            if not self._modern:
+                self._session_id = response.headers.get("mcp-session-id", self._session_id)
+            kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if kind == "application/json":
+                answer = decode_incoming(await _read(response, MESSAGE_MAX_BYTES))
+                if not self._is_answer(answer, request_id):
+                    raise ProtocolViolation("The server answered with something that is no response.")
+                return answer
+            if kind != "text/event-stream":
+                raise ProtocolViolation(f"The server answered with {kind[:80]!r}, which is neither JSON nor events.")
+            chunks = response.aiter_raw()
+            async for chunk in chunks:
+                for event in events.feed(chunk):
+                    message = decode_incoming(event.data) if event.data else None
+                    if message is not None and self._is_answer(message, request_id):
+                        await self._finish_stream(chunks)
+                        return message
+        return None
+
+    async def _finish_stream(self, chunks: AsyncIterator[bytes]) -> None:
+        """Read the end of an answered stream, so that its connection can carry the next call.
+
+        Servers end the stream at once after the answer; for one that does not, it is not waited again.
+        """
+        if self._streams_linger:
+            return
+        try:
+            async with asyncio.timeout(HTTP_STREAM_END_SECONDS):
+                async for _ in chunks:
+                    pass
+        except TimeoutError:
+            self._streams_linger = True
+
+    def _is_answer(self, message: Incoming, request_id: int) -> bool:
+        if message.method is not UNSET:
+            reply = self._unasked.take(message, message.method)
+            if reply is not None and not self._modern:  # the modern era has no requests from server to client
+                self._send_later(reply)
+            return False
+        if message.id != request_id and not (message.id is None and message.error is not UNSET):
+            raise ProtocolViolation(f"The server answered a request that was not asked ({str(message.id)[:40]!r}).")
+        return True
+
+    async def _refusal(self, response: httpx2.Response) -> Incoming:
+        """Return the JSON-RPC error that came with the status, or raise what the status means."""
+        status = response.status_code
+        details = {"http_status": status}
+        if status == 404 and self._session_id is not None:  # noqa: PLR2004 - not found
+            raise _SessionLost
+        if status in _REFUSED_CREDENTIALS:
+            raise ServerUnavailable(f"The server refused our credentials (HTTP {status}).", details=details)
+        if status in _TRY_LATER:
+            after = response.headers.get("retry-after", "")
+            raise ServerUnavailable(
+                f"The server has no time for us now (HTTP {status}).",
+                details=details,
+                retry_after=float(after) if after.isdigit() and len(after) <= 5 else None,  # noqa: PLR2004 - a day
+            )
+        if response.has_redirect_location:
+            raise ServerUnavailable("The server's address redirects elsewhere; set that address.", details=details)
+        if response.headers.get("content-type", "").startswith("application/json"):
+            try:
+                answer = decode_incoming(await _read(response, HTTP_ERROR_BODY_MAX_BYTES))
+            except (ProtocolViolation, ResultTooLarge):
+                _log.debug("the body of an HTTP %d was no JSON-RPC", status)
+            else:
+                if answer.error is not UNSET:
+                    return answer
+        raise RpcFailed(RpcError(INTERNAL_ERROR, f"The server answered with HTTP {status}."))
+
+    async def _notify(self, method: str) -> None:
+        await self._post_and_forget(encode_notification(method))
+
+    def _send_later(self, body: bytes) -> None:
+        task = asyncio.get_running_loop().create_task(self._post_and_forget(body))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _post_and_forget(self, body: bytes) -> None:
+        try:
+            async with (
+                asyncio.timeout(HTTP_CLOSE_SECONDS),
+                self._stream("POST", body, self._request_headers("", {})) as response,
+            ):
+                if response.is_error:
+                    _log.info("%s refused a notification: HTTP %d", self._url, response.status_code)
+        except (httpx2.HTTPError, TimeoutError) as error:
+            _log.info("a notification to %s was lost: %r", self._url, error)
+
+    def _request_headers(self, method: str, params: dict[str, Any]) -> dict[str, str]:
+        headers = dict(self._headers)
+        if self._modern:
+            headers |= modern_headers(method, params, self._param_headers.get(params.get("name", "")))
+        elif method != "initialize":
+            headers["mcp-protocol-version"] = self.protocol_version
+            if self._session_id is not None:
+                headers["mcp-session-id"] = self._session_id
+        return headers
+
+    @asynccontextmanager
+    async def _stream(self, verb: str, body: bytes | None, headers: dict[str, str]) -> AsyncIterator[httpx2.Response]:
+        # Redirects are never followed: the address was checked, where it points to was not.
+        async with self._client.stream(
+            verb, self._url, content=body, headers=headers, follow_redirects=False, timeout=_NO_READ_TIMEOUT
+        ) as response:
+            if response.headers.get("content-encoding", "identity").lower() != "identity":
+                raise ProtocolViolation("The server compressed its answer, which we did not offer to take.")
+            yield response
+
+
+_NO_READ_TIMEOUT = httpx2.Timeout(10.0, read=None)  # the call's own time bounds the reading
+
+
+async def _read(response: httpx2.Response, limit: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    async for chunk in response.aiter_raw():
+        size += len(chunk)
+        if size > limit:
+            raise ResultTooLarge(f"The server's answer is larger than {limit} bytes.", details={"limit": limit})
+        parts.append(chunk)
+    return b"".join(parts)
+
+
+def _said(error: Exception) -> str:
+    return str(error)[:200] or type(error).__name__

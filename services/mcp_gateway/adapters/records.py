@@ -1,0 +1,129 @@
+"""Calls on disk: many in one commit, with a bound on what waits for it."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from services.mcp_gateway.app.ports import CallUnit
+from services.mcp_gateway.limits import (
+    RECORD_RETRY_SECONDS,
+    RECORDS_DRAIN_SECONDS,
+    RECORDS_PENDING_BYTES_MAX,
+    RECORDS_PENDING_MAX,
+    RECORDS_SETTLE_SECONDS,
+)
+from shared.db.queries import load_queries
+from shared.errors import Unavailable
+from shared.eventstore.errors import ConcurrentAppend
+from shared.eventstore.event import RecordedEvent
+from shared.eventstore.group_commit import GroupCommit
+from shared.eventstore.ports import EventLog
+from shared.eventstore.postgres import columns
+from shared.tail.waker import Waker
+
+_log = logging.getLogger(__name__)
+_sql = load_queries(Path(__file__).parent / "records.sql")
+_OUTAGES = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, Unavailable)
+
+
+class CallRecords:
+    """`Records` on Postgres, through the worker's login."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        pool: "asyncpg.Pool[Any]",
+        waker: Waker,
+        *,
+        pending_max: int = RECORDS_PENDING_MAX,
+        bytes_max: int = RECORDS_PENDING_BYTES_MAX,
+    ) -> None:
+        self._log = log
+        self._pool = pool
+        self._waker = waker
+        self._pending_max = pending_max
+        self._bytes_max = bytes_max
+        self._group: GroupCommit[CallUnit] = GroupCommit(log, self._commit)
+        self._pending: dict[asyncio.Task[None], UUID] = {}
+        self.pending_bytes = 0
+
+    @property
+    def pending(self) -> int:
+        """Units that wait to be written."""
+        return len(self._pending)
+
+    def start(self) -> None:
+        """Start writing."""
+        self._group.start()
+
+    async def close(self) -> None:
+        """Write what waits, for a bounded time, and stop. What could not be written is lost and said so."""
+        if self._pending:
+            await asyncio.wait(self._pending, timeout=RECORDS_DRAIN_SECONDS)
+        if self._pending:
+            _log.error("%d calls could not be recorded before the end", len(self._pending))
+            for task in self._pending:
+                task.cancel()
+            await asyncio.gather(*self._pending, return_exceptions=True)
+        await self._group.close()
+
+    def admit(self) -> None:
+        if len(self._pending) >= self._pending_max or self.pending_bytes >= self._bytes_max:
+            raise Unavailable("Calls cannot be recorded as fast as they come: try again.", retry_after=1)
+
+    async def write(self, unit: CallUnit) -> None:
+        await self._group.append(unit)
+
+    def write_later(self, unit: CallUnit) -> None:
+        self.pending_bytes += unit.size
+        task = asyncio.get_running_loop().create_task(self._insist(unit))
+        self._pending[task] = unit.events[0].tenant_id
+        task.add_done_callback(self._written)
+
+    async def events_of(self, call_id: UUID) -> list[RecordedEvent]:
+        return list((await self._log.read_streams([call_id]))[call_id])
+
+    async def settled(self, tenant_id: UUID) -> None:
+        """Return when the tenant's calls that wait now are written, or after a while: so a caller sees its own."""
+        waiting = [task for task, tenant in self._pending.items() if tenant == tenant_id]
+        if waiting:
+            await asyncio.wait(waiting, timeout=RECORDS_SETTLE_SECONDS)
+
+    async def _insist(self, unit: CallUnit) -> None:
+        try:
+            while True:
+                try:
+                    await self._group.append(unit)
+                except ConcurrentAppend:
+                    return  # the same call was recorded before
+                except asyncpg.DataError:
+                    raise  # no later try can be better
+                except _OUTAGES as error:
+                    _log.warning("a call waits to be recorded: %r", error)
+                    await asyncio.sleep(RECORD_RETRY_SECONDS)
+                else:
+                    return
+        finally:
+            self.pending_bytes -= unit.size
+
+    def _written(self, task: asyncio.Task[None]) -> None:
+        del self._pending[task]
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("a call could not be recorded", exc_info=task.exception())
+
+    async def _commit(self, units: Sequence[CallUnit]) -> int:
+        events = [event for unit in units for event in unit.events]
+        rows = zip(*(unit.row for unit in units), strict=True)
+        try:
+            position = await self._pool.fetchval(_sql.record, *columns(events), *rows)
+        except asyncpg.UniqueViolationError as error:
+            if error.constraint_name != "events_stream_version":
+                raise
+            raise ConcurrentAppend(frozenset(event.stream_id for event in events)) from error
+        self._waker.wake()
+        return int(position)

@@ -1,0 +1,150 @@
+"""What the gateway's use cases need from outside."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+from uuid import UUID
+
+import msgspec
+
+from services.mcp_gateway.domain.server import Server, ServerDefinition, Status
+from shared.eventstore.event import NewEvent, RecordedEvent
+from shared.scope import TenantScope
+
+
+class KnownTool(msgspec.Struct, frozen=True):
+    """A tool as its server listed it. `definition_hash` is over name, texts, schemas and hints."""
+
+    name: str
+    definition: dict[str, Any]
+    input_schema: dict[str, Any]
+    definition_hash: str
+    repeatable: bool
+
+
+class ToolAnswer(msgspec.Struct, frozen=True):
+    """What a server gave back. `is_error`: the tool itself says that it failed."""
+
+    content: list[dict[str, Any]]
+    structured: dict[str, Any] | None
+    is_error: bool
+    duration_ms: float
+
+
+class Servers(Protocol):
+    """The registry, for those who only look things up."""
+
+    async def find(self, scope: TenantScope, reference: str) -> Server:
+        """Return the tenant's server of this id or slug. Raises `NotFound`."""
+        ...
+
+
+class ServerRegistry(Servers, Protocol):
+    """The registry, for those who change it."""
+
+    async def read(self, scope: TenantScope, reference: str) -> Server:
+        """Return the server of this id or slug as it is now. Raises `NotFound`."""
+        ...
+
+    async def furnish(self, scope: TenantScope) -> None:
+        """See to it that the tenant has the bundled servers."""
+        ...
+
+    async def register(self, scope: TenantScope, definition: ServerDefinition, server_id: UUID | None = None) -> Server:
+        """Add a server. Raises `SlugTaken` or `Conflict`."""
+        ...
+
+    async def change(self, scope: TenantScope, server: Server, definition: ServerDefinition, status: Status) -> Server:
+        """Describe a server anew. Raises `PreconditionFailed` if it was changed since it was read, and `SlugTaken`."""
+        ...
+
+    async def remove(self, scope: TenantScope, server: Server) -> None:
+        """Take a server out. Raises `PreconditionFailed`."""
+        ...
+
+
+class LaunchRules(Protocol):
+    """What this deployment starts."""
+
+    def check(self, definition: ServerDefinition) -> None:
+        """Raise `CommandNotAllowed` or `Unprocessable` for a server that would never be started here."""
+        ...
+
+
+class SessionView(Protocol):
+    """A server's session in this process."""
+
+    @property
+    def alive(self) -> bool: ...
+
+    @property
+    def in_flight(self) -> int: ...
+
+    @property
+    def retry_after_s(self) -> float: ...
+
+
+class Sessions(Protocol):
+    """The running sessions."""
+
+    async def forget(self, server: Server) -> None:
+        """End the sessions of this definition, once their calls are over."""
+        ...
+
+    def state(self, server: Server) -> SessionView | None:
+        """Return the state of the server's session, if there is one."""
+        ...
+
+
+class Upstreams(Protocol):
+    """The servers themselves, reached when first needed."""
+
+    async def tools(self, server: Server) -> dict[str, KnownTool]:
+        """Return the server's tools by name. Raises what starting it raises."""
+        ...
+
+    async def call(self, server: Server, tool: str, arguments: dict[str, Any], seconds: float) -> ToolAnswer:
+        """Call a tool once. Raises the gateway's errors for everything that is no answer of the tool."""
+        ...
+
+    async def ping(self, server: Server, seconds: float) -> None:
+        """Ask for a sign of life."""
+        ...
+
+
+class CallUnit(msgspec.Struct, frozen=True):
+    """What is written of a call in one piece: one or both of its events, and its row in the history."""
+
+    events: Sequence[NewEvent]
+    row: tuple[Any, ...]
+    size: int
+
+
+class Records(Protocol):
+    """Where calls are written down."""
+
+    def admit(self) -> None:
+        """Raise `Unavailable` if so much waits to be written that another call could not be recorded."""
+        ...
+
+    async def write(self, unit: CallUnit) -> None:
+        """Return when the unit is on disk. Raises `ConcurrentAppend` if the call was recorded before."""
+        ...
+
+    def write_later(self, unit: CallUnit) -> None:
+        """Queue the unit: it is written with the next batch, and again until the database takes it."""
+        ...
+
+    async def events_of(self, call_id: UUID) -> list[RecordedEvent]:
+        """Return the events of a call."""
+        ...
+
+    async def settled(self, tenant_id: UUID) -> None:
+        """Return when the tenant's calls that wait now are written, or after a while: so a caller sees its own."""
+        ...
+
+
+Observe = Callable[[str, float], None]
+"""Told of each call that ended: how (`ok` or the code), and its seconds."""
+
+ArgumentCheck = Callable[[str, dict[str, Any], dict[str, Any]], None]
+"""Checks arguments against a schema that a definition hash names. Raises `ArgumentsInvalid` or `ToolSchemaInvalid`."""

@@ -1,0 +1,80 @@
+"""Wires the MCP gateway."""
+
+from typing import Any
+
+from faststream.nats import NatsMessage
+
+from services.mcp_gateway.adapters.launching import BUNDLED_SERVERS, Launcher, read_commands
+from services.mcp_gateway.adapters.mcp.arguments import ArgumentValidator, check_size
+from services.mcp_gateway.adapters.records import CallRecords
+from services.mcp_gateway.adapters.registry import Registry
+from services.mcp_gateway.adapters.upstreams import PooledUpstreams
+from services.mcp_gateway.adapters.views import Views
+from services.mcp_gateway.app.answers import AnswerMemory
+from services.mcp_gateway.app.calls import ToolCalls
+from services.mcp_gateway.app.ports import ArgumentCheck
+from services.mcp_gateway.app.sightings import Sightings
+from services.mcp_gateway.config import McpGatewaySettings
+from services.mcp_gateway.domain.events import CATALOGUE
+from services.mcp_gateway.entry.api import make_api
+from services.mcp_gateway.entry.consumer import TaskConsumer
+from services.mcp_gateway.entry.results import ResultOutbox
+from services.mcp_gateway.entry.servers_api import Gateway
+from services.mcp_gateway.metrics import Metrics
+from shared.bus.broker import whole_message
+from shared.bus.cloudevents import tenant_of
+from shared.net.guard import parse_allowed_hosts
+from shared.runtime import Runtime, open_runtime
+
+NAME = "mcp_gateway"
+
+
+async def run(settings: McpGatewaySettings) -> None:
+    """Serve until SIGTERM."""
+    async with open_runtime(NAME, settings) as rt:
+        launcher = Launcher(read_commands(settings.mcp_gateway_commands), parse_allowed_hosts(settings.allowed_hosts))
+        upstreams = PooledUpstreams(launcher)
+        async with upstreams.pool:
+            await _serve(rt, launcher, upstreams)
+
+
+async def _serve(rt: Runtime, launcher: Launcher, upstreams: PooledUpstreams) -> None:
+    metrics = Metrics(rt.registry)
+    bundled = [server.definition() for server in BUNDLED_SERVERS.values()]
+    registry = Registry(rt.tenants, bundled, rt.waker.wake)
+    records = CallRecords(rt.log, rt.worker_pool, rt.waker)
+    views = Views(rt.tenants)
+    calls = ToolCalls(registry, upstreams, records, _argument_check(), metrics.observe_call)
+    outbox = ResultOutbox(rt.client, metrics.results_lost.inc)
+    consumer = TaskConsumer(calls, outbox, AnswerMemory(), metrics, rt.client)
+    metrics.watch("mcp_records_pending", "Calls that wait to be recorded.", lambda: records.pending)
+    metrics.watch("mcp_tasks_in_flight", "Tasks that are being worked on.", lambda: consumer.in_flight)
+    metrics.watch("mcp_sessions_alive", "Sessions with servers.", lambda: sum(s.alive for s in upstreams.pool.states()))
+
+    consumer.register(rt.broker)
+    _hear_of_changes(rt, registry)
+    rt.background("heartbeats", consumer.beat)
+    rt.relay(CATALOGUE.public_types)
+    records.start()
+    rt.on_close(records.close)
+    gateway = Gateway(rt.tenants, registry, views, Sightings(upstreams, views), upstreams, launcher)
+    await rt.serve(make_api(rt, gateway, calls, records))
+
+
+def _argument_check() -> ArgumentCheck:
+    validator = ArgumentValidator()
+
+    def check(definition_hash: str, schema: dict[str, Any], arguments: dict[str, Any]) -> None:
+        check_size(arguments)
+        validator.check(definition_hash, schema, arguments)
+
+    return check
+
+
+def _hear_of_changes(rt: Runtime, registry: Registry) -> None:
+    """Forget what is cached of a tenant's servers when any replica changed one of them."""
+
+    async def on_change(message: NatsMessage) -> None:
+        registry.forget(tenant_of(message.raw_message.subject))
+
+    rt.broker.subscriber(f"events.*.{NAME}.server.*", decoder=whole_message, no_reply=True)(on_change)

@@ -1,0 +1,13 @@
+"""What the MCP gateway reads from its environment."""
+
+from shared.settings import Settings
+
+
+class McpGatewaySettings(Settings, frozen=True, kw_only=True):
+    """What every service needs, and which programs may be started."""
+
+    mcp_gateway_commands: str = ""
+    """Comma-separated beginnings of command lines that tenants may register, such as `npx -y @acme/server`.
+
+    Empty: none but the bundled servers. A bare interpreter in the list allows everything.
+    """

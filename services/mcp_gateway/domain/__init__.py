@@ -1,0 +1,1 @@
+"""What is true of MCP servers and of calls to their tools."""

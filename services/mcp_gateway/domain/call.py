@@ -1,0 +1,92 @@
+"""A call of a tool: what is asked, how it ended, and what follows from the tool's own declaration."""
+
+import datetime as dt
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from shared.errors import FieldFault
+
+RETRYABLE = frozenset(
+    {
+        "tool_timeout",
+        "tool_interrupted",
+        "server_died",
+        "server_unavailable",
+        "server_busy",
+        "unavailable",
+        "rate_limited",
+    }
+)
+"""Codes after which the same call may succeed later. Whether it may be repeated is for the caller to know."""
+
+
+class CallRequest(msgspec.Struct, frozen=True):
+    """One call as asked for. `id` names it for ever: asking again under the same id is not a second call."""
+
+    id: UUID
+    server: str
+    tool_name: str
+    arguments: dict[str, Any]
+    timeout_seconds: float | None = None
+    agent_id: UUID | None = None
+    conversation_id: UUID | None = None
+    task_id: str | None = None
+    correlation_id: str | None = None
+    attempt: int = 1
+    parent_id: UUID | None = None
+
+
+class CallFailure(msgspec.Struct, frozen=True):
+    """Why a call has no result."""
+
+    code: str
+    message: str
+    retryable: bool = False
+    details: dict[str, Any] = {}
+    faults: list[FieldFault] = []
+
+
+class CallOutcome(msgspec.Struct, frozen=True):
+    """How a call ended. Exactly one of `result` and `failure` counts. `response_ms` is the server's part."""
+
+    id: UUID
+    server_id: UUID
+    tool_name: str
+    started_at: dt.datetime
+    completed_at: dt.datetime
+    duration_ms: float
+    result: Any = None
+    failure: CallFailure | None = None
+    response_ms: float | None = None
+
+
+def may_be_repeated(annotations: dict[str, Any] | None) -> bool:
+    """Whether a tool declares that calling it twice does no more than calling it once.
+
+    MCP: `readOnlyHint` and `idempotentHint`, both false unless the server says otherwise.
+    """
+    if annotations is None:
+        return False
+    return annotations.get("readOnlyHint") is True or annotations.get("idempotentHint") is True
+
+
+def output_of(content: list[dict[str, Any]], structured: dict[str, Any] | None) -> Any:
+    """Return what a call gives its caller: the structured result if there is one, else the content and its text."""
+    if structured is not None:
+        return structured
+    return {"content": content, "text": text_of(content)}
+
+
+def text_of(content: list[dict[str, Any]]) -> str:
+    """Return the text parts of a result, line by line."""
+    return "\n".join(str(part.get("text", "")) for part in content if part.get("type") == "text")
+
+
+def tool_said(content: list[dict[str, Any]], structured: dict[str, Any] | None) -> CallFailure:
+    """Read a result that the tool marks as an error. It is retryable only if its structured part says so."""
+    said = (structured or {}).get("error")
+    details: dict[str, Any] = said if isinstance(said, dict) else {}
+    message = text_of(content) or str(details.get("message", "")) or "The tool failed and did not say why."
+    return CallFailure("tool_error", message, retryable=details.get("retryable") is True, details=details)

@@ -1,0 +1,34 @@
+"""Every metric of the MCP gateway."""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Metrics:
+    """The catalogue. Labels are bounded: codes are ours, and no tenant, server or tool is one."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.calls = Counter("mcp_tool_calls", "Tool calls that ended.", ["outcome"], registry=registry)
+        self.call_seconds = Histogram(
+            "mcp_tool_call_seconds", "Time of a whole tool call.", buckets=_SECONDS, registry=registry
+        )
+        self.tasks = Counter("mcp_tasks", "Tasks taken from the bus.", ["fate"], registry=registry)
+        self.messages_refused = Counter(
+            "mcp_messages_refused", "Messages that are no list of tasks.", registry=registry
+        )
+        self.results_lost = Counter(
+            "mcp_results_lost", "Results that could not be published; the engine asks again.", registry=registry
+        )
+        self._registry = registry
+
+    def observe_call(self, outcome: str, seconds: float) -> None:
+        """Count a call that ended, by `ok` or its code."""
+        self.calls.labels(outcome).inc()
+        self.call_seconds.observe(seconds)
+
+    def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
+        """Expose a number that is read when somebody looks."""
+        Gauge(name, text, registry=self._registry).set_function(read)

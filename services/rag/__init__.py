@@ -1,0 +1,1 @@
+"""Retrieval: collections, documents, queries. Today it serves its operations endpoints only."""

@@ -1,0 +1,1 @@
+"""Bounds of the RAG service; those of all services stand in `shared.limits`."""

@@ -1,0 +1,42 @@
+"""Look-ups across tenants, with the worker's login.
+
+Before a log-in or a key is verified it is not known whose tenant asks, so the login that sees one tenant at a time
+cannot find it. Nothing else of what serves requests uses this login, and it may change nothing but a key's last use.
+"""
+
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from services.tenant.app.ports import KeyRecord, LoginRecord
+from services.tenant.limits import KEY_USE_RESOLUTION_S
+from shared.db.queries import load_queries
+
+_sql = load_queries(Path(__file__).parent / "sql" / "directory.sql")
+
+
+class PostgresDirectory:
+    """`Directory` over a pool of the worker role."""
+
+    def __init__(self, pool: "asyncpg.Pool[Any]") -> None:
+        self._pool = pool
+
+    async def logins(self, email: str, tenant_slug: str | None) -> list[LoginRecord]:
+        """Return who may be logging in with this address."""
+        return [LoginRecord(*row) for row in await self._pool.fetch(_sql.logins, email, tenant_slug)]
+
+    async def key(self, digest: bytes) -> KeyRecord | None:
+        """Return the good key with this digest, and note its use."""
+        row = await self._pool.fetchrow(_sql.key, digest)
+        if row is None:
+            return None
+        record = KeyRecord(*row)
+        await self._pool.execute(_sql.note_use, record.id, float(KEY_USE_RESOLUTION_S))
+        return record
+
+    async def active_tenant(self, slug: str) -> UUID | None:
+        """Return the id of an active tenant."""
+        found: UUID | None = await self._pool.fetchval(_sql.active_tenant, slug)
+        return found

@@ -1,0 +1,7 @@
+-- migrate:up
+
+SELECT platform.create_event_store('tenant');
+
+-- migrate:down
+
+DROP TABLE tenant.checkpoints, tenant.idempotency_keys, tenant.inbox, tenant.snapshots, tenant.events;

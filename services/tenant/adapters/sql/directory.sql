@@ -1,0 +1,20 @@
+-- name: logins
+SELECT u.tenant_id, u.id, u.role, u.password_hash
+FROM users u
+JOIN tenants t USING (tenant_id)
+WHERE u.email = $1 AND u.status = 'active' AND t.status = 'active' AND ($2::text IS NULL OR t.slug = $2)
+LIMIT 2
+
+-- name: key
+SELECT k.tenant_id, k.id, k.scopes
+FROM api_keys k
+JOIN tenants t USING (tenant_id)
+WHERE k.digest = $1 AND k.revoked_at IS NULL AND t.status = 'active'
+  AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())
+
+-- name: note_use
+UPDATE api_keys SET last_used_at = clock_timestamp()
+WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < clock_timestamp() - make_interval(secs => $2))
+
+-- name: active_tenant
+SELECT tenant_id FROM tenants WHERE slug = $1 AND status = 'active'

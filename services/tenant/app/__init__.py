@@ -1,0 +1,1 @@
+"""What happens: commands, log-ins, verification."""

@@ -1,0 +1,110 @@
+"""Tenants and their users."""
+
+from uuid import UUID
+
+import msgspec
+
+from services.tenant.app.actors import actor_of
+from services.tenant.app.ports import Clock, Passwords, Registry, TenantRow, UserRow
+from services.tenant.domain import users
+from services.tenant.domain.events import UserCreated
+from services.tenant.domain.tenants import CreateTenant, decide_creation
+from services.tenant.domain.users import CreateUser, DeleteUser
+from services.tenant.errors import KeyReused
+from shared.errors import NotFound
+from shared.ids import new_id
+from shared.scope import TenantScope
+
+
+class NewTenant(msgspec.Struct, frozen=True):
+    """A tenant to be, and its first owner."""
+
+    slug: str
+    name: str
+    plan: str
+    owner_email: str
+    owner_password: str
+
+
+class Accounts:
+    """Creates, lists and removes. Methods that write return the row and the position of the last event.
+
+    An id that is given (derived from an Idempotency-Key) and exists already means that the request was seen before:
+    the row is returned as it is, with position 0.
+    """
+
+    def __init__(self, registry: Registry, passwords: Passwords, clock: Clock) -> None:
+        self._registry = registry
+        self._passwords = passwords
+        self._clock = clock
+
+    async def create_tenant(
+        self, scope: TenantScope | None, new: NewTenant, *, tenant_id: UUID, owner_id: UUID | None = None
+    ) -> tuple[TenantRow, int]:
+        """Create a tenant with an owner, in the name of `scope` (None: the platform's own, at its seeding)."""
+        parent_id = scope.tenant_id if scope else None
+        parent = await self._registry.tenant(scope, scope.tenant_id) if scope else None
+        events = decide_creation(
+            CreateTenant(new.slug, new.name, new.plan, parent_id),
+            parent_is_platform=parent is not None and parent.parent_id is None,
+        )
+        inside = TenantScope(tenant_id, scope.actor if scope else "system")
+        seen = await self._registry.tenant(inside, tenant_id)
+        if seen is not None:
+            if (seen.slug, seen.name, seen.plan) != (new.slug, new.name, new.plan):
+                raise KeyReused("This Idempotency-Key was used before with another body.")
+            return seen, 0
+        password_hash = await self._passwords.hash(new.owner_password)
+        now = self._clock()
+        row = TenantRow(tenant_id, new.slug, new.name, new.plan, "active", parent_id, now, now)
+        owner = UserRow(owner_id or new_id(), tenant_id, new.owner_email.lower(), "owner", "active", now)
+        # The transaction is the new tenant's: it is the only one that may write its rows.
+        async with self._registry.change(inside) as change:
+            await change.add_tenant(row)
+            await change.add_user(owner, password_hash)
+            change.record(tenant_id, 0, events)
+            change.record(owner.id, 0, [UserCreated(role="owner")])
+        return row, change.position
+
+    async def create_user(
+        self, scope: TenantScope, email: str, password: str, role: str, *, user_id: UUID
+    ) -> tuple[UserRow, int]:
+        """Create a user whose role gives no more than the actor has."""
+        email = email.lower()
+        seen = await self._registry.user(scope, user_id)
+        if seen is not None:
+            if (seen.email, seen.role) != (email, role):
+                raise KeyReused("This Idempotency-Key was used before with another body.")
+            return seen, 0
+        password_hash = await self._passwords.hash(password)
+        row = UserRow(user_id, scope.tenant_id, email, role, "active", self._clock())
+        async with self._registry.change(scope) as change:
+            actor = actor_of(scope, await change.owners())
+            events = users.decide(users.User(), CreateUser(role), actor)
+            await change.add_user(row, password_hash)
+            change.record(user_id, 0, events)
+        return row, change.position
+
+    async def delete_user(self, scope: TenantScope, user_id: UUID) -> int:
+        """Delete a user; return the position of the event."""
+        history = await self._registry.history(scope, user_id)
+        async with self._registry.change(scope) as change:
+            owners = await change.owners()
+            events = users.decide(users.fold(history), DeleteUser(user_id, owners), actor_of(scope, owners))
+            await change.remove_user(user_id)
+            change.record(user_id, len(history), events)
+        return change.position
+
+    async def tenant(self, scope: TenantScope, tenant_id: UUID) -> TenantRow:
+        """Return a tenant that the scope sees."""
+        row = await self._registry.tenant(scope, tenant_id)
+        if row is None:
+            raise NotFound("There is no such tenant.")
+        return row
+
+    async def user(self, scope: TenantScope, user_id: UUID) -> UserRow:
+        """Return a user."""
+        row = await self._registry.user(scope, user_id)
+        if row is None:
+            raise NotFound("There is no such user.")
+        return row

@@ -1,0 +1,1 @@
+"""What is true of tenants, users and API keys."""

@@ -1,0 +1,37 @@
+"""The tenant service's HTTP API."""
+
+from litestar import Litestar
+
+from services.tenant.app.accounts import Accounts
+from services.tenant.app.keys import ApiKeys
+from services.tenant.app.logins import Logins
+from services.tenant.app.ports import Registry, TokenSigner
+from services.tenant.entry.accounts_api import ACCOUNTS
+from services.tenant.entry.auth_api import jwks, login, me
+from services.tenant.entry.keys_api import KEYS
+from services.tenant.errors import STATUSES
+from shared.http.app import make_app
+from shared.http.problems import register_statuses
+from shared.runtime import Runtime
+
+
+def make_api(
+    rt: Runtime, *, accounts: Accounts, api_keys: ApiKeys, logins: Logins, registry: Registry, signer: TokenSigner
+) -> Litestar:
+    """Return the application."""
+    register_statuses(STATUSES)
+    return make_app(
+        rt.service,
+        "Tenants",
+        [login, me, jwks, *ACCOUNTS, *KEYS],
+        verifier=rt.verifier,
+        registry=rt.registry,
+        readiness=rt.readiness,
+        state={
+            "accounts": accounts,
+            "api_keys": api_keys,
+            "logins": logins,
+            "registry_of_accounts": registry,
+            "signer": signer,
+        },
+    )

@@ -1,0 +1,86 @@
+"""NATS: verification for the other services, tokens for the operator, admission of tenants' connections."""
+
+import logging
+
+import msgspec
+from faststream.nats import NatsBroker, NatsMessage
+
+from services.tenant.app.connections import Connections
+from services.tenant.app.logins import Logins
+from services.tenant.entry.nats_callout import UserIssuer, read_question
+from services.tenant.entry.shapes import Slug
+from shared.auth.remote import JWKS_SUBJECT, VERIFY_KEY_SUBJECT, JwksAnswer, KeyAnswer
+from shared.auth.verifier import Authority
+from shared.bus.broker import whole_message
+from shared.errors import InvalidInput, PlatformError, Unauthenticated
+
+ISSUE_TOKEN_SUBJECT = "commands.tenant.issue-token"  # noqa: S105 — a subject
+CALLOUT_SUBJECT = "$SYS.REQ.USER.AUTH"
+_QUEUE = "tenant"
+
+_log = logging.getLogger(__name__)
+
+
+class IssueToken(msgspec.Struct, forbid_unknown_fields=True):
+    """Ask for a token with an owner's scopes in the tenant with this slug."""
+
+    tenant: Slug
+
+
+class Reason(msgspec.Struct):
+    """Why a command was refused."""
+
+    code: str
+    message: str
+
+
+class Refusal(msgspec.Struct):
+    """Answer to a command that was refused."""
+
+    error: Reason
+
+
+def answer_queries(broker: NatsBroker, authority: Authority) -> None:
+    """Answer `queries.tenant.jwks` and `queries.tenant.verify-api-key`; replicas share the questions."""
+
+    async def on_jwks(_: NatsMessage) -> bytes:
+        return msgspec.json.encode(JwksAnswer(await authority.jwks()))
+
+    async def on_key(message: NatsMessage) -> bytes:
+        try:
+            verified = await authority.verify_api_key(message.raw_message.data.decode(errors="replace"))
+        except Unauthenticated:
+            return msgspec.json.encode(KeyAnswer())
+        return msgspec.json.encode(KeyAnswer(verified))
+
+    broker.subscriber(JWKS_SUBJECT, queue=_QUEUE, decoder=whole_message)(on_jwks)
+    broker.subscriber(VERIFY_KEY_SUBJECT, queue=_QUEUE, decoder=whole_message)(on_key)
+
+
+def issue_tokens(broker: NatsBroker, logins: Logins) -> None:
+    """Answer `commands.tenant.issue-token`, which NATS lets only the operator publish to."""
+
+    async def on_command(message: NatsMessage) -> bytes:
+        try:
+            command = msgspec.json.decode(message.raw_message.data, type=IssueToken)
+            return msgspec.json.encode(await logins.for_operator(command.tenant))
+        except msgspec.MsgspecError as error:
+            return msgspec.json.encode(Refusal(Reason(InvalidInput.code, str(error))))
+        except PlatformError as error:
+            return msgspec.json.encode(Refusal(Reason(error.code, error.message)))
+
+    broker.subscriber(ISSUE_TOKEN_SUBJECT, queue=_QUEUE, decoder=whole_message)(on_command)
+
+
+def admit_connections(broker: NatsBroker, connections: Connections, issuer: UserIssuer) -> None:
+    """Answer the NATS server's questions about who has no nkey."""
+
+    async def on_question(message: NatsMessage) -> bytes:
+        question = read_question(message.raw_message.data)
+        try:
+            return issuer.admit(question, await connections.admit(question.token))
+        except PlatformError as error:
+            _log.info("a connection to NATS was refused: %s", error.message)
+            return issuer.refuse(question, error.code)
+
+    broker.subscriber(CALLOUT_SUBJECT, queue=_QUEUE, decoder=whole_message)(on_question)

@@ -1,0 +1,1 @@
+"""Durable workflows: definitions, executions and the engine that runs them."""

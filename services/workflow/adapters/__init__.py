@@ -1,0 +1,1 @@
+"""How: Postgres, NATS, HTTP."""

@@ -1,0 +1,61 @@
+"""Executions on Postgres, one tenant at a time: status rows for lists, events for everything else."""
+
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from services.workflow.errors import ExecutionNotFound
+from shared.db.pool import TenantPool
+from shared.db.queries import load_queries
+from shared.eventstore.event import RecordedEvent
+from shared.eventstore.ports import EventReader
+from shared.scope import TenantScope
+
+_sql = load_queries(Path(__file__).parent / "sql" / "executions.sql")
+
+
+class PostgresExecutions:
+    """Reads for requests."""
+
+    def __init__(self, pool: TenantPool, reader: EventReader) -> None:
+        self._pool = pool
+        self._reader = reader
+
+    async def row(self, scope: TenantScope, execution_id: UUID) -> Any:
+        """Return the status row. Raises `ExecutionNotFound`, also for another tenant's."""
+        async with self._pool.connection(scope) as connection:
+            row = await connection.fetchrow(_sql.get_row, execution_id)
+        if row is None:
+            raise ExecutionNotFound(execution_id)
+        return row
+
+    async def history(
+        self,
+        scope: TenantScope,
+        execution_id: UUID,
+        *,
+        after: int = 0,
+        upto: int | None = None,
+        limit: int | None = None,
+    ) -> list[RecordedEvent]:
+        """Return events of an execution. Raises `ExecutionNotFound` if it has none at all."""
+        events = await self._reader.read_stream(scope, execution_id, after=after, upto=upto, limit=limit)
+        if not events:
+            await self.row(scope, execution_id)
+        return events
+
+    async def page(
+        self,
+        scope: TenantScope,
+        *,
+        workflow_id: UUID | None,
+        status: str | None,
+        before: UUID | None,
+        offset: int,
+        limit: int,
+    ) -> tuple[list[Any], int]:
+        """Return status rows, newest first, and how many there are in all."""
+        async with self._pool.connection(scope) as connection:
+            rows = await connection.fetch(_sql.list_rows, workflow_id, status, before, offset, limit)
+            total = await connection.fetchval(_sql.count_rows, workflow_id, status)
+        return list(rows), int(total)

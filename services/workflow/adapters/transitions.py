@@ -1,0 +1,75 @@
+"""The engine's writes on Postgres: events and status rows in one statement."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from services.workflow.adapters.outages import as_store_away
+from services.workflow.app.ports import Transition
+from shared.db.queries import load_queries
+from shared.eventstore.errors import ConcurrentAppend
+from shared.eventstore.event import RecordedEvent, Snapshot
+from shared.eventstore.group_commit import commit_units
+from shared.eventstore.postgres import PostgresEventLog, columns
+
+_sql = load_queries(Path(__file__).parent / "sql" / "executions.sql")
+
+
+class PostgresTransitions:
+    """`TransitionStore` over the worker pool."""
+
+    def __init__(self, pool: "asyncpg.Pool[Any]", log: PostgresEventLog) -> None:
+        self._pool = pool
+        self._log = log
+
+    async def record(self, transitions: Sequence[Transition]) -> tuple[int, list[Transition]]:
+        """Write in one commit; set aside what another writer was ahead of."""
+        with as_store_away():
+            return await commit_units(self._log, self._commit, transitions)
+
+    async def read_streams(self, stream_ids: Sequence[UUID]) -> Mapping[UUID, list[RecordedEvent]]:
+        """Return each execution's events since its snapshot."""
+        with as_store_away():
+            return await self._log.read_streams(stream_ids)
+
+    async def load_snapshots(self, stream_ids: Sequence[UUID]) -> Mapping[UUID, Snapshot]:
+        """Return the snapshots that exist."""
+        with as_store_away():
+            return await self._log.load_snapshots(stream_ids)
+
+    async def save_snapshot(self, snapshot: Snapshot) -> None:
+        """Keep a snapshot."""
+        with as_store_away():
+            await self._log.save_snapshot(snapshot)
+
+    async def open_executions(self, after: UUID, limit: int) -> list[UUID]:
+        """Return ids of executions that have not ended."""
+        with as_store_away():
+            return [row[0] for row in await self._pool.fetch(_sql.open_executions, after, limit)]
+
+    async def _commit(self, transitions: Sequence[Transition]) -> int:
+        events = [event for transition in transitions for event in transition.events]
+        rows = [transition.row for transition in transitions if transition.row is not None]
+        try:
+            position = await self._pool.fetchval(
+                _sql.record,
+                *columns(events),
+                [r.tenant_id for r in rows],
+                [r.id for r in rows],
+                [r.workflow_id for r in rows],
+                [r.revision for r in rows],
+                [r.status for r in rows],
+                [r.partition for r in rows],
+                [r.wake_at for r in rows],
+                [r.started_at for r in rows],
+                [r.completed_at for r in rows],
+                [r.version for r in rows],
+            )
+        except asyncpg.UniqueViolationError as error:
+            if error.constraint_name != "events_stream_version":
+                raise
+            raise ConcurrentAppend(frozenset(e.stream_id for e in events)) from error
+        return int(position)

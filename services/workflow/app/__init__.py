@@ -1,0 +1,1 @@
+"""What happens: the engine's loop, the handling of commands, queries."""

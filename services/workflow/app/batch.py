@@ -1,0 +1,168 @@
+"""One turn of the engine: items in, per execution one transition and the tasks that follow from it out."""
+
+import datetime as dt
+from uuid import UUID
+
+import msgspec
+
+from services.workflow.app.items import CancelItem, Item, ResultItem, StartItem, WakeItem
+from services.workflow.app.ports import Programs, StatusRow, Transition
+from services.workflow.app.tracking import Tracking
+from services.workflow.domain import commands as c
+from services.workflow.domain.decide import decide
+from services.workflow.domain.events import EXECUTION_EVENTS, StepScheduled
+from services.workflow.domain.language.program import Program
+from services.workflow.domain.state import ExecutionState
+from services.workflow.domain.step_error import StepError
+from services.workflow.errors import ExecutionNotFound
+from shared.bus.tasks import Task, TaskResult, partition_of, task_id_of
+from shared.eventstore.catalogue import DomainEvent
+from shared.eventstore.event import EventMeta, NewEvent, encode_meta
+
+
+class Decided(msgspec.Struct):
+    """What one turn does to one execution."""
+
+    state: ExecutionState
+    transition: Transition
+    items: list[Item]
+    events: list[DomainEvent] = []
+    tasks: list[tuple[str, Task]] = []
+
+
+class Batch:
+    """Decides item after item; several items of one execution make one transition."""
+
+    def __init__(self, states: dict[UUID, ExecutionState | None], tracking: Tracking, now: int) -> None:
+        self._states = states
+        self._tracking = tracking
+        self._now = now
+        self.decided: dict[UUID, Decided] = {}
+        self._partition: int | None = None
+
+    async def take(self, item: Item, programs: Programs) -> None:
+        """Decide one item."""
+        state = self._states[item.execution_id]
+        if state is None:
+            if not isinstance(item, StartItem):
+                if isinstance(item, CancelItem) and not item.done.done():
+                    item.done.set_exception(ExecutionNotFound(item.execution_id))
+                return
+            state = self._states[item.execution_id] = ExecutionState(item.execution_id, item.tenant_id)
+        if isinstance(item, StartItem | CancelItem) and item.tenant_id != state.tenant_id:
+            if not item.done.done():
+                item.done.set_exception(ExecutionNotFound(item.execution_id))
+            return
+        workflow_id, revision = state.workflow_id, state.revision
+        if isinstance(item, StartItem) and state.version == 0:
+            workflow_id, revision = item.workflow_id, item.revision
+        if workflow_id is None:
+            return
+        program = await programs.load(workflow_id, revision)
+        before = state.version
+        events = decide(state, program, _command(item, self._now))
+        self._note(item, state, program, events, before)
+
+    def _note(
+        self, item: Item, state: ExecutionState, program: Program, events: list[DomainEvent], before: int
+    ) -> None:
+        unit = self.decided.get(state.id)
+        if unit is None:
+            unit = self.decided[state.id] = Decided(state, Transition([], None), [])
+        unit.items.append(item)
+        if events:
+            meta = _meta(item, state)
+            unit.events += events
+            unit.transition.events.extend(
+                NewEvent(state.tenant_id, state.id, before + place, event.TYPE, EXECUTION_EVENTS.encode(event), meta)
+                for place, event in enumerate(events, 1)
+            )
+            unit.tasks += [
+                self._task(state, program, e.path)
+                for e in events
+                if isinstance(e, StepScheduled) and e.path in state.open_tasks
+            ]
+            known = self._tracking.open.get(state.id)
+            if known is None or state.ended or known.row_status != state.status:
+                unit.transition = msgspec.structs.replace(unit.transition, row=_row(state))
+        if isinstance(item, WakeItem) and item.lost:
+            unit.tasks += [
+                self._task(state, program, path) for path in item.lost if path in state.open_tasks and not events
+            ]
+
+    def _task(self, state: ExecutionState, program: Program, path: str) -> tuple[str, Task]:
+        """Make a task. What leaves in one turn comes back on one partition, so that results travel in lists, too."""
+        if self._partition is None:
+            self._partition = partition_of(state.id)
+        step = state.steps[path]
+        node = program.nodes[path[path.rfind("/") + 1 :]]
+        payload = step.input
+        if node.payload is not None and node.payload.secret_paths:
+            payload = {**payload, "secret_paths": node.payload.secret_paths}
+        return node.type, Task(
+            task_id=task_id_of(state.id, path, step.attempt),
+            tenant_id=state.tenant_id,
+            execution_id=state.id,
+            step_path=path,
+            attempt=step.attempt,
+            partition=self._partition,
+            deadline_ms=step.deadline or 0,
+            payload=payload,
+        )
+
+
+def _command(item: Item, now: int) -> c.Command:
+    match item:
+        case StartItem():
+            return c.Start(now, item.workflow_id, item.revision, item.input, item.context, item.trigger)
+        case CancelItem(reason=reason):
+            return c.Cancel(now, reason)
+        case WakeItem():
+            return c.Wake(now)
+        case ResultItem(result=result):
+            return _result(result, now)
+
+
+def _result(result: TaskResult, now: int) -> c.Command:
+    if result.status == "ok":
+        return c.CompleteTask(now, result.step_path, result.attempt, result.output)
+    said = result.error
+    if said is None:
+        error = StepError("worker_failed", "The worker reported a failure and no reason.")
+    else:
+        error = StepError(said.code, said.message, retryable=said.retryable, details=said.details)
+    return c.FailTask(now, result.step_path, result.attempt, error)
+
+
+def _meta(item: Item, state: ExecutionState) -> bytes:
+    if isinstance(item, StartItem):
+        return encode_meta(EventMeta(item.actor, str(state.id), None, item.traceparent))
+    if isinstance(item, CancelItem):
+        return encode_meta(EventMeta(item.actor, str(state.id)))
+    if isinstance(item, ResultItem):
+        cause = task_id_of(state.id, item.result.step_path, item.result.attempt)
+        return encode_meta(EventMeta("service:workflow", str(state.id), cause))
+    return encode_meta(EventMeta("service:workflow", str(state.id)))
+
+
+def _time(milliseconds: int) -> dt.datetime:
+    return dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC)
+
+
+def _row(state: ExecutionState) -> StatusRow:
+    if state.workflow_id is None:
+        raise ValueError("an execution without a start has no row")
+    dues = [state.steps[path].due for path in state.open_timers]
+    wake = min((due for due in dues if due is not None), default=None)
+    return StatusRow(
+        state.tenant_id,
+        state.id,
+        state.workflow_id,
+        state.revision,
+        state.status,
+        partition_of(state.id),
+        None if wake is None or state.ended else _time(wake),
+        _time(state.started_at),
+        None if state.ended_at is None else _time(state.ended_at),
+        state.version,
+    )

@@ -1,0 +1,145 @@
+"""Workflows: created as drafts, revised, activated, archived."""
+
+import datetime as dt
+from typing import Any, Protocol
+from uuid import UUID
+
+import msgspec
+
+from services.workflow.domain.language.definition import Definition, EventTrigger
+from services.workflow.domain.language.parsing import parse_definition
+from services.workflow.domain.language.program import compile_program
+from services.workflow.domain.workflow_events import (
+    WorkflowDefined,
+    WorkflowDeleted,
+    WorkflowRevised,
+    WorkflowStatusChanged,
+    definition_of,
+)
+from services.workflow.errors import WorkflowInUse
+from shared.errors import PreconditionFailed
+from shared.eventstore.catalogue import DomainEvent
+from shared.scope import TenantScope
+
+DRAFT = "draft"
+ACTIVE = "active"
+ARCHIVED = "archived"
+
+
+class WorkflowRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A workflow as it is stored. `definition` is JSON as accepted; `stream_version` is its ETag."""
+
+    id: UUID
+    slug: str
+    name: str
+    description: str
+    category: str
+    tags: list[str]
+    version: str
+    revision: int
+    status: str
+    definition: bytes
+    event_subjects: list[str]
+    stream_version: int
+
+
+class WorkflowRepository(Protocol):
+    """Rows and events of workflows, one tenant at a time."""
+
+    async def get(self, scope: TenantScope, workflow_id: UUID) -> WorkflowRow:
+        """Return a workflow. Raises `WorkflowNotFound`."""
+        ...
+
+    async def save(
+        self,
+        scope: TenantScope,
+        row: WorkflowRow | None,
+        workflow_id: UUID,
+        expected: int,
+        event: DomainEvent,
+        now: dt.datetime,
+    ) -> int:
+        """Write the row (None deletes it) with its event as version `expected + 1`; return the position.
+
+        Raises `SlugTaken` and `ConcurrentAppend`.
+        """
+        ...
+
+    async def has_executions(self, scope: TenantScope, workflow_id: UUID) -> bool:
+        """Return whether the workflow ever ran."""
+        ...
+
+
+class Definitions:
+    """What can be done to workflows. Each returns the id and the position of its event."""
+
+    def __init__(self, repository: WorkflowRepository) -> None:
+        self._repository = repository
+
+    async def create(self, scope: TenantScope, workflow_id: UUID, body: dict[str, Any], now: dt.datetime) -> int:
+        """Define a workflow. It is a draft unless the body says `status: active`."""
+        status = body.pop("status", DRAFT)
+        row = _row(workflow_id, _checked(body), ACTIVE if status == ACTIVE else DRAFT, 1, 1)
+        event = WorkflowDefined(slug=row.slug, definition=definition_of(row.definition))
+        return await self._repository.save(scope, row, workflow_id, 0, event, now)
+
+    async def revise(
+        self,
+        scope: TenantScope,
+        workflow_id: UUID,
+        changes: dict[str, Any],
+        now: dt.datetime,
+        if_match: int | None,
+    ) -> int:
+        """Store a new revision: the definition with the given fields changed."""
+        row = await self._matching(scope, workflow_id, if_match)
+        changes.pop("status", None)
+        definition = _checked({**definition_of(row.definition), **changes})
+        new = _row(workflow_id, definition, row.status, row.revision + 1, row.stream_version + 1)
+        event = WorkflowRevised(slug=new.slug, definition=definition_of(new.definition), revision=new.revision)
+        return await self._repository.save(scope, new, workflow_id, row.stream_version, event, now)
+
+    async def set_status(self, scope: TenantScope, workflow_id: UUID, status: str, now: dt.datetime) -> int:
+        """Activate or archive. Activation checks the whole definition once more, as today's code understands it."""
+        row = await self._repository.get(scope, workflow_id)
+        if status == ACTIVE:
+            compile_program(parse_definition(row.definition))
+        new = msgspec.structs.replace(row, status=status, stream_version=row.stream_version + 1)
+        event = WorkflowStatusChanged(status)
+        return await self._repository.save(scope, new, workflow_id, row.stream_version, event, now)
+
+    async def delete(self, scope: TenantScope, workflow_id: UUID, now: dt.datetime, if_match: int | None) -> int:
+        """Delete a workflow that never ran. Raises `WorkflowInUse` otherwise: archive it."""
+        row = await self._matching(scope, workflow_id, if_match)
+        if await self._repository.has_executions(scope, workflow_id):
+            raise WorkflowInUse("The workflow has executions, whose history stays: archive it instead.")
+        return await self._repository.save(scope, None, workflow_id, row.stream_version, WorkflowDeleted(), now)
+
+    async def _matching(self, scope: TenantScope, workflow_id: UUID, if_match: int | None) -> WorkflowRow:
+        row = await self._repository.get(scope, workflow_id)
+        if if_match is not None and if_match != row.stream_version:
+            raise PreconditionFailed("The workflow was changed meanwhile: read it again.")
+        return row
+
+
+def _checked(body: dict[str, Any]) -> Definition:
+    definition = parse_definition(body)
+    compile_program(definition)
+    return definition
+
+
+def _row(workflow_id: UUID, d: Definition, status: str, revision: int, stream_version: int) -> WorkflowRow:
+    return WorkflowRow(
+        id=workflow_id,
+        slug=d.effective_slug(),
+        name=d.name,
+        description=d.description,
+        category=d.category or "",
+        tags=list(d.tags),
+        version=d.version,
+        revision=revision,
+        status=status,
+        definition=msgspec.json.encode(d),
+        event_subjects=[t.subject for t in d.triggers if isinstance(t, EventTrigger)],
+        stream_version=stream_version,
+    )

@@ -1,0 +1,166 @@
+"""What the application needs from outside."""
+
+import datetime as dt
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any, Protocol
+from uuid import UUID
+
+import msgspec
+
+from services.workflow.domain.language.definition import EventTrigger
+from services.workflow.domain.language.program import Program
+from services.workflow.errors import StoreAway
+from shared.bus.tasks import Task
+from shared.eventstore.event import NewEvent, RecordedEvent, Snapshot
+from shared.scope import TenantScope
+
+# What a store that is away raises. Anything else from it is a bug.
+OUTAGES: tuple[type[Exception], ...] = (OSError, StoreAway)
+
+
+class StatusRow(msgspec.Struct, frozen=True):
+    """The status row of an execution, written with the events that changed it."""
+
+    tenant_id: UUID
+    id: UUID
+    workflow_id: UUID
+    revision: int
+    status: str
+    partition: int
+    wake_at: dt.datetime | None
+    started_at: dt.datetime
+    completed_at: dt.datetime | None
+    version: int
+
+
+class Transition(msgspec.Struct, frozen=True):
+    """What one decision on one execution writes, all or nothing."""
+
+    events: list[NewEvent]
+    row: StatusRow | None
+
+
+class TransitionStore(Protocol):
+    """The engine's side of the event store."""
+
+    async def record(self, transitions: Sequence[Transition]) -> tuple[int, list[Transition]]:
+        """Write in one commit; return the last position and the transitions that another writer was ahead of."""
+        ...
+
+    async def read_streams(self, stream_ids: Sequence[UUID]) -> Mapping[UUID, list[RecordedEvent]]:
+        """Return each execution's events since its snapshot."""
+        ...
+
+    async def load_snapshots(self, stream_ids: Sequence[UUID]) -> Mapping[UUID, Snapshot]:
+        """Return the snapshots that exist."""
+        ...
+
+    async def save_snapshot(self, snapshot: Snapshot) -> None:
+        """Keep a snapshot."""
+        ...
+
+    async def open_executions(self, after: UUID, limit: int) -> list[UUID]:
+        """Return ids of executions that have not ended, in order of id."""
+        ...
+
+
+class Resolved(msgspec.Struct, frozen=True):
+    """A workflow by name made definite."""
+
+    workflow_id: UUID
+    revision: int
+
+
+class Programs(Protocol):
+    """Compiled definitions."""
+
+    async def load(self, workflow_id: UUID, revision: int) -> Program:
+        """Return a revision, compiled. Raises `NotFound`."""
+        ...
+
+    async def resolve(self, tenant_id: UUID, workflow: str) -> Resolved:
+        """Return the active revision of a workflow by id or slug. Raises `NotFound` or `WorkflowNotActive`."""
+        ...
+
+
+class Dispatch(Protocol):
+    """The way to the workers."""
+
+    def send(self, tasks: Sequence[tuple[str, Task]]) -> Awaitable[None]:
+        """Publish tasks by step type, pipelined. One that is lost is sent again: the engine hears nothing of it."""
+        ...
+
+
+class Triggered(msgspec.Struct, frozen=True):
+    """An event trigger of an active workflow."""
+
+    workflow_id: UUID
+    revision: int
+    trigger: EventTrigger
+
+
+class Triggers(Protocol):
+    """Which workflows an event may start."""
+
+    async def of(self, tenant_id: UUID) -> list[Triggered]:
+        """Return the event triggers of a tenant's active workflows."""
+        ...
+
+
+class WorkflowReads(Protocol):
+    """Stored workflows, for requests of one tenant. Rows are read by column name."""
+
+    async def read(self, scope: TenantScope, workflow_id: UUID | None, slug: str | None) -> Any:
+        """Return one by id or slug, with its counters. Raises `WorkflowNotFound`."""
+        ...
+
+    async def page(
+        self,
+        scope: TenantScope,
+        *,
+        category: str | None,
+        tag: str | None,
+        q: str | None,
+        status: str | None,
+        offset: int,
+        limit: int,
+    ) -> list[Any]:
+        """Return a page, oldest first, each row with the `total`."""
+        ...
+
+    async def revisions(self, scope: TenantScope, workflow_id: UUID) -> list[Any]:
+        """Return every revision, newest first."""
+        ...
+
+
+class ExecutionReads(Protocol):
+    """Executions, for requests of one tenant."""
+
+    async def row(self, scope: TenantScope, execution_id: UUID) -> Any:
+        """Return the status row. Raises `ExecutionNotFound`."""
+        ...
+
+    async def history(
+        self,
+        scope: TenantScope,
+        execution_id: UUID,
+        *,
+        after: int = 0,
+        upto: int | None = None,
+        limit: int | None = None,
+    ) -> list[RecordedEvent]:
+        """Return events, in order. Raises `ExecutionNotFound` if there are none at all."""
+        ...
+
+    async def page(
+        self,
+        scope: TenantScope,
+        *,
+        workflow_id: UUID | None,
+        status: str | None,
+        before: UUID | None,
+        offset: int,
+        limit: int,
+    ) -> tuple[list[Any], int]:
+        """Return status rows, newest first, and how many there are in all."""
+        ...

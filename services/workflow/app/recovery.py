@@ -1,0 +1,37 @@
+"""What a new engine process does first: take up every execution that has not ended."""
+
+import logging
+from uuid import UUID
+
+from services.workflow.app.ports import TransitionStore
+from services.workflow.app.states import States
+from services.workflow.app.tracking import Open, TaskOut, Tracking
+from services.workflow.limits import RECOVERY_PAGE
+
+_log = logging.getLogger(__name__)
+
+
+async def adopt_open_executions(store: TransitionStore, states: States, tracking: Tracking) -> int:
+    """Fold each open execution and take note of its tasks and timers; return how many there are.
+
+    A task that was out is taken as not heard of since long, so the first sweep sends it again: whether it was ever
+    published cannot be known, and workers drop what they have.
+    """
+    after, adopted = UUID(int=0), 0
+    while True:
+        ids = await store.open_executions(after, RECOVERY_PAGE)
+        if not ids:
+            break
+        for execution_id, state in (await states.load(ids)).items():
+            if state is None or state.ended or execution_id in tracking.open:
+                continue
+            tasks = {path: TaskOut(0, state.steps[path].deadline or state.deadline) for path in state.open_tasks}
+            steps = [state.steps[path] for path in (*state.open_timers, *state.open_holders)]
+            dues = [at for step in steps for at in (step.due, step.deadline) if at is not None]
+            tracking.adopt(execution_id, Open(state.deadline, state.status, tasks), dues)
+            states.keep(state)
+            adopted += 1
+        after = ids[-1]
+    if adopted:
+        _log.info("took up %d open executions", adopted)
+    return adopted

@@ -1,0 +1,84 @@
+"""States of executions: the last used are kept, the others folded again from their events in one read."""
+
+from collections import OrderedDict
+from collections.abc import Container, Iterable
+from uuid import UUID
+
+import msgspec
+
+from services.workflow.app.ports import Programs, TransitionStore
+from services.workflow.domain.events import EXECUTION_EVENTS
+from services.workflow.domain.evolve import evolve
+from services.workflow.domain.state import ExecutionState
+from services.workflow.limits import ENGINE_STATES_CACHED
+from shared.eventstore.event import RecordedEvent, Snapshot
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(ExecutionState).decode
+
+
+def fold(state: ExecutionState, events: Iterable[RecordedEvent]) -> ExecutionState:
+    """Fold recorded events into a state."""
+    for event in events:
+        evolve(state, EXECUTION_EVENTS.decode(event.type, event.data))
+    return state
+
+
+def snapshot_of(state: ExecutionState) -> Snapshot:
+    """Return the state as a snapshot."""
+    return Snapshot(state.tenant_id, state.id, state.version, _encode(state))
+
+
+class States:
+    """A cache with one owner: whoever takes a state out may change it, and must `forget` it if that is not recorded."""
+
+    def __init__(self, store: TransitionStore, programs: Programs) -> None:
+        self._store = store
+        self.programs = programs
+        self._states: OrderedDict[UUID, ExecutionState] = OrderedDict()
+
+    async def load(self, ids: Iterable[UUID], believed_new: Container[UUID] = ()) -> dict[UUID, ExecutionState | None]:
+        """Return the states by id; None where there is no such execution, or is believed to be none."""
+        found: dict[UUID, ExecutionState | None] = {}
+        missing: list[UUID] = []
+        for execution_id in ids:
+            state = self._states.get(execution_id)
+            if state is None and execution_id in believed_new:
+                found[execution_id] = None
+            elif state is None:
+                missing.append(execution_id)
+            else:
+                found[execution_id] = state
+        if missing:
+            snapshots = await self._store.load_snapshots(missing)
+            streams = await self._store.read_streams(missing)
+            for execution_id in missing:
+                found[execution_id] = self._fold(execution_id, snapshots.get(execution_id), streams[execution_id])
+        return found
+
+    def keep(self, state: ExecutionState) -> None:
+        """Keep a state whose events are recorded; one that ended is no longer needed."""
+        if state.ended:
+            self._states.pop(state.id, None)
+            return
+        self._states[state.id] = state
+        self._states.move_to_end(state.id)
+        while len(self._states) > ENGINE_STATES_CACHED:
+            self._states.popitem(last=False)
+
+    def forget(self, execution_id: UUID) -> None:
+        """Drop a state that is ahead of the log or behind it."""
+        self._states.pop(execution_id, None)
+
+    def clear(self) -> None:
+        """Drop every state."""
+        self._states.clear()
+
+    def _fold(
+        self, execution_id: UUID, snapshot: Snapshot | None, events: list[RecordedEvent]
+    ) -> ExecutionState | None:
+        if snapshot is not None:
+            return fold(_decode(snapshot.state), events)
+        if not events:
+            return None
+        return fold(ExecutionState(execution_id, events[0].tenant_id), events)

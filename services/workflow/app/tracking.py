@@ -1,0 +1,112 @@
+"""What the engine remembers of open executions: which tasks are out since when, and what falls due by itself."""
+
+import heapq
+from collections.abc import Iterator
+from uuid import UUID
+
+import msgspec
+
+from services.workflow.domain import events as e
+from services.workflow.domain.state import ExecutionState
+from services.workflow.limits import TASK_LEASE_MS
+from shared.eventstore.catalogue import DomainEvent
+
+
+class TaskOut(msgspec.Struct, gc=False):
+    """A task that a worker should be doing. Times are Unix milliseconds."""
+
+    heard_at: int
+    deadline: int
+
+
+class Open(msgspec.Struct):
+    """An execution that has not ended."""
+
+    deadline: int
+    row_status: str
+    tasks: dict[str, TaskOut] = {}
+
+
+class Tracking:
+    """All open executions of this process. Small beside their states, which may be forgotten and folded again."""
+
+    def __init__(self) -> None:
+        self.open: dict[UUID, Open] = {}
+        self._dues: list[tuple[int, UUID]] = []
+
+    def follow(  # noqa: C901, PLR0912 - one case an event
+        self, execution_id: UUID, events: list[DomainEvent], status: str, now: int
+    ) -> None:
+        """Take note of what was recorded."""
+        known = self.open.get(execution_id)
+        for event in events:
+            match event:
+                case e.StepCompleted(path=path) if known is not None:
+                    known.tasks.pop(path, None)
+                case e.StepScheduled(path=path, deadline=deadline) if known is not None:
+                    known.tasks[path] = TaskOut(now, deadline)
+                case e.ExecutionStarted(deadline=deadline):
+                    known = self.open[execution_id] = Open(deadline, status)
+                case e.StepFailed(path=path, retry_at=retry_at) if known is not None:
+                    known.tasks.pop(path, None)
+                    if retry_at is not None:
+                        heapq.heappush(self._dues, (retry_at, execution_id))
+                case e.StepStarted(due=due, deadline=deadline):
+                    for at in (due, deadline):
+                        if at is not None:
+                            heapq.heappush(self._dues, (at, execution_id))
+                case e.StepCancelled(path=path) if known is not None:
+                    known.tasks.pop(path, None)
+                case e.ExecutionCompleted() | e.ExecutionFailed() | e.ExecutionCancelled():
+                    self.open.pop(execution_id, None)
+                    return
+                case _:
+                    pass
+        if known is not None:
+            known.row_status = status
+
+    def adopt(self, execution_id: UUID, known: Open, dues: list[int]) -> None:
+        """Take up an execution that was begun before this process."""
+        self.open[execution_id] = known
+        for due in dues:
+            heapq.heappush(self._dues, (due, execution_id))
+
+    def hold_against(self, state: ExecutionState) -> None:
+        """Forget tasks that the state does not await: another process recorded their end."""
+        known = self.open.get(state.id)
+        if known is None:
+            return
+        for path in [path for path in known.tasks if path not in state.open_tasks]:
+            del known.tasks[path]
+        if state.ended:
+            del self.open[state.id]
+
+    def clear(self) -> None:
+        """Forget everything, to take it up again from the log."""
+        self.open.clear()
+        self._dues.clear()
+
+    def heard(self, execution_id: UUID, path: str, now: int) -> None:
+        """A worker says that it is at it."""
+        known = self.open.get(execution_id)
+        if known is not None and path in known.tasks:
+            known.tasks[path].heard_at = now
+
+    def next_due(self) -> int | None:
+        """Return when the next retry or delay falls due."""
+        return self._dues[0][0] if self._dues else None
+
+    def pop_due(self, now: int) -> set[UUID]:
+        """Return the executions for which something is due by now."""
+        due: set[UUID] = set()
+        while self._dues and self._dues[0][0] <= now:
+            due.add(heapq.heappop(self._dues)[1])
+        return {execution_id for execution_id in due if execution_id in self.open}
+
+    def overdue(self, now: int) -> Iterator[tuple[UUID, list[str], bool]]:
+        """Yield executions with tasks whose lease ran out, and whether a deadline has passed."""
+        for execution_id, known in self.open.items():
+            lost = [path for path, task in known.tasks.items() if now - task.heard_at > TASK_LEASE_MS]
+            late = known.deadline <= now or any(task.deadline <= now for task in known.tasks.values())
+            if lost or late:
+                yield execution_id, lost, late

@@ -1,0 +1,70 @@
+"""Wires the workflow service."""
+
+from services.workflow.adapters.counters import WorkflowCounters
+from services.workflow.adapters.dispatch import SUBJECTS, NatsDispatch
+from services.workflow.adapters.executions import PostgresExecutions
+from services.workflow.adapters.http_requests import HttpRequests
+from services.workflow.adapters.programs import PostgresPrograms
+from services.workflow.adapters.transitions import PostgresTransitions
+from services.workflow.adapters.triggers import PostgresTriggers
+from services.workflow.adapters.workflows import PostgresWorkflows
+from services.workflow.app.definitions import Definitions
+from services.workflow.app.engine import Engine
+from services.workflow.app.starting import Executions
+from services.workflow.app.states import States
+from services.workflow.config import WorkflowSettings
+from services.workflow.domain.events import EXECUTION_EVENTS
+from services.workflow.domain.workflow_events import WORKFLOW_EVENTS
+from services.workflow.entry import consumer, triggers
+from services.workflow.entry.api import make_api
+from services.workflow.entry.commands import CommandSender
+from services.workflow.entry.waiting import Endings
+from services.workflow.limits import HTTP_CONCURRENCY
+from services.workflow.metrics import EngineMetrics
+from shared.bus.worker import TaskWorker
+from shared.net.guard import guarded_client, parse_allowed_hosts
+from shared.runtime import open_runtime
+
+NAME = "workflow"
+
+
+async def run(settings: WorkflowSettings) -> None:
+    """Serve until SIGTERM."""
+    async with open_runtime(NAME, settings) as rt:
+        programs = PostgresPrograms(rt.worker_pool)
+        transitions = PostgresTransitions(rt.worker_pool, rt.log)
+        states = States(transitions, programs)
+        engine = Engine(transitions, states, NatsDispatch(rt.client), rt.waker, EngineMetrics(rt.registry))
+        executions = Executions(engine, programs)
+        consumer.register(rt.broker, executions)
+        triggers.register(rt.broker, PostgresTriggers(rt.worker_pool), executions)
+        client = guarded_client(parse_allowed_hosts(settings.allowed_hosts))
+        worker = TaskWorker(
+            rt.broker, SUBJECTS["http"], service=NAME, do=HttpRequests(client).do, concurrency=HTTP_CONCURRENCY
+        )
+        rt.on_close(client.aclose)
+        rt.on_close(worker.close)
+        rt.background("engine", engine.run)
+        rt.background("http-heartbeats", worker.beat)
+        rt.readiness["engine"] = engine.check_ready
+        rt.relay([*EXECUTION_EVENTS.public_types, *WORKFLOW_EVENTS.public_types])
+        rt.project(WorkflowCounters())
+        endings = Endings()
+        sender = CommandSender(rt.client)
+        workflows = PostgresWorkflows(rt.tenants, rt.waker)
+        app = make_api(
+            rt,
+            workflows=workflows,
+            definitions=Definitions(workflows),
+            executions=PostgresExecutions(rt.tenants, rt.reader),
+            programs=programs,
+            sender=sender,
+            endings=endings,
+        )
+
+        async def listen() -> None:
+            await consumer.listen_to_results(rt.client(), engine)
+            await endings.listen(rt.client())
+            await sender.listen()
+
+        await rt.serve(app, before_consuming=listen)

@@ -1,0 +1,80 @@
+"""`decide(state, program, command) -> events`: pure, and the only place where it is decided what happens next."""
+
+from services.workflow.domain import commands as c
+from services.workflow.domain.events import ExecutionStarted
+from services.workflow.domain.language.program import Program
+from services.workflow.domain.state import RETRYING, SCHEDULED, ExecutionState
+from services.workflow.domain.step_error import StepError
+from services.workflow.domain.walk import Walk
+from shared.eventstore.catalogue import DomainEvent
+
+
+def decide(state: ExecutionState, program: Program, command: c.Command) -> list[DomainEvent]:
+    """Return what happens; the events are already folded into `state`. Nothing happens to an execution that ended.
+
+    A result of an attempt that is not the open one (it came twice, late, or after a cancellation) is no event at all.
+    """
+    walk = Walk(state, program, command.now)
+    match command:
+        case c.Start():
+            _start(walk, command)
+        case _ if state.ended or state.version == 0:
+            return []
+        case c.CompleteTask(path=path, attempt=attempt, output=output):
+            if _is_awaited(state, path, attempt):
+                walk.complete(walk.node(path), output)
+        case c.FailTask(path=path, attempt=attempt, error=error):
+            if _is_awaited(state, path, attempt):
+                walk.fail_attempt(walk.node(path), error)
+        case c.Wake():
+            _wake(walk)
+        case c.Cancel(reason=reason):
+            walk.cancel(reason)
+    walk.run()
+    return walk.events
+
+
+def _start(walk: Walk, command: c.Start) -> None:
+    if walk.state.version:
+        return
+    deadline = command.now + int(walk.program.timeout_seconds * 1000)
+    walk.emit(
+        ExecutionStarted(
+            command.now,
+            command.workflow_id,
+            command.revision,
+            command.input,
+            command.context,
+            deadline,
+            command.trigger,
+        )
+    )
+    walk.begin(walk.program.first)
+
+
+def _is_awaited(state: ExecutionState, path: str, attempt: int) -> bool:
+    return path in state.open_tasks and state.steps[path].attempt == attempt
+
+
+def _wake(walk: Walk) -> None:
+    state, now = walk.state, walk.now
+    if state.deadline <= now:
+        walk.fail_execution(StepError("timeout", "The execution took longer than its timeout_seconds."))
+        return
+    for path in (*state.open_timers, *state.open_tasks, *state.open_holders):
+        if state.ended or not state.is_open(path):
+            continue  # ended by what an earlier one caused
+        step = state.steps[path]
+        # A delay has both; when both have passed, what came first is what happened.
+        if step.due is not None and step.due <= min(now, step.deadline or now):
+            if step.status == RETRYING:
+                walk.schedule(walk.node(path), step.attempt + 1)
+            else:
+                walk.complete(walk.node(path), {"due": step.due})
+        elif step.deadline is not None and step.deadline <= now:
+            error = StepError("step_timeout", "The step took longer than its timeout_seconds.", retryable=True)
+            if step.status == SCHEDULED:
+                walk.fail_attempt(walk.node(path), error)
+            else:
+                walk.fail(walk.node(path), error)
+        walk.run()

@@ -1,0 +1,202 @@
+"""The rules that a definition's structure cannot express: names, expressions, references, one fault for each breach."""
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from difflib import get_close_matches
+
+import msgspec
+
+from services.workflow import limits
+from services.workflow.domain.language.conditions import compile_condition
+from services.workflow.domain.language.definition import Definition, EventTrigger
+from services.workflow.domain.language.errors import ConditionInvalid, DefinitionInvalid, fault
+from services.workflow.domain.language.fields import IDENTIFIER, SEMANTIC_VERSION, SLUG
+from services.workflow.domain.language.input_schema import compile_schema
+from services.workflow.domain.language.mapping import compile_mapping
+from services.workflow.domain.language.paths import join_path
+from services.workflow.domain.language.placement import Place, places_of, why_not_before
+from services.workflow.domain.language.retry import RetrySettings
+from services.workflow.domain.language.schema_work import SchemaInvalid
+from services.workflow.domain.language.secret_text import SECRET_ROOT
+from services.workflow.domain.language.templates import Reference, Template, examine_template
+from shared.errors import FieldFault
+
+# What every execution's context has beside its steps. `secret` is never in a context: it is resolved by who uses it.
+EXECUTION_ROOTS = ("input", "execution", "tenant")
+TRIGGER_ROOTS = ("event", "tenant")
+RESERVED_NAMES = frozenset({*EXECUTION_ROOTS, SECRET_ROOT})
+
+_IDENTIFIER, _VERSION, _SLUG = re.compile(IDENTIFIER), re.compile(SEMANTIC_VERSION), re.compile(SLUG)
+_SUBJECT = re.compile(r"(?:[^\s.*>\x00-\x1f\x7f]+|\*)(?:\.(?:[^\s.*>\x00-\x1f\x7f]+|\*))*(?:\.>)?\Z|>\Z")
+
+
+class Validator:
+    """One validation of one definition. `names_elsewhere` are steps that could not be read, yet may be referred to."""
+
+    def __init__(self, definition: Definition, names_elsewhere: Collection[str] = ()) -> None:
+        self._definition = definition
+        self._elsewhere = names_elsewhere
+        self._places = list(places_of(definition.steps))
+        self._by_name: dict[str, Place] = {}
+        self._placeholders = 0
+        self._hints = 0
+
+    def faults(self) -> Iterator[FieldFault]:
+        """Yield every breach, in the definition's order; stops early only at a bound on what validating may cost."""
+        definition = self._definition
+        yield from self._head()
+        yield from self._names()
+        yield from _retry_faults("", definition.max_retries, definition.retry)
+        if (costly := self._too_many_expressions()) is not None:
+            yield costly
+            return
+        for place in self._places:
+            yield from self._step(place)
+            if self._placeholders > limits.MAX_DEFINITION_PLACEHOLDERS:
+                message = f"at most {limits.MAX_DEFINITION_PLACEHOLDERS:,} placeholders in all"
+                yield fault("steps", message, "too_many_placeholders")
+                return
+        if definition.output is not None:
+            yield from self._template({"output": definition.output}, "", None)
+        for index, trigger in enumerate(definition.triggers):
+            if isinstance(trigger, EventTrigger):
+                yield from self._event_trigger(trigger, f"triggers[{index}]")
+
+    def _too_many_expressions(self) -> FieldFault | None:
+        texts = [
+            text
+            for place in self._places
+            for text in (*place.step.conditions().values(), *place.step.output_mapping.values())
+        ]
+        if len(texts) > limits.MAX_DEFINITION_EXPRESSIONS:
+            message = f"at most {limits.MAX_DEFINITION_EXPRESSIONS:,} conditions and mapped fields in all"
+        elif sum(map(len, texts)) > limits.MAX_DEFINITION_EXPRESSION_CHARS:
+            message = f"at most {limits.MAX_DEFINITION_EXPRESSION_CHARS:,} characters in all conditions and mappings"
+        else:
+            return None
+        return fault("steps", message, "too_many_expressions")
+
+    def _head(self) -> Iterator[FieldFault]:
+        definition = self._definition
+        if not definition.steps:
+            yield fault("steps", "a definition has at least one step", "no_steps")
+        if not _VERSION.match(definition.version):
+            yield fault("version", "a semantic version is expected, such as 1.0.0", "bad_version")
+        if definition.slug is not None and not _SLUG.match(definition.slug):
+            yield fault("slug", "a slug is made of a-z, 0-9 and single hyphens between them", "bad_slug")
+        if definition.input_schema is not None:
+            try:
+                compile_schema(definition.input_schema)
+            except SchemaInvalid as error:
+                yield fault("input_schema", f"not a JSON Schema that can be used: {error}", "bad_schema")
+
+    def _names(self) -> Iterator[FieldFault]:
+        for place in self._places:
+            name, path = place.step.name, f"{place.path}.name"
+            if not _IDENTIFIER.match(name):
+                yield fault(
+                    path, "a step's name is made of letters, digits and _, and starts with no digit", "bad_name"
+                )
+            elif name in RESERVED_NAMES:
+                yield fault(path, f"{name!r} is reserved", "reserved_name")
+            elif name in self._by_name:
+                yield fault(path, f"{self._by_name[name].path} has the name {name!r} already", "duplicate_name")
+            else:
+                self._by_name[name] = place
+
+    def _step(self, place: Place) -> Iterator[FieldFault]:
+        step, path = place.step, place.path
+        yield from step.faults(path)
+        yield from _retry_faults(path, step.max_retries, step.retry)
+        if not step.is_task and (step.max_retries or step.retry is not None):
+            where = join_path(path, "retry" if step.retry is not None else "max_retries")
+            yield fault(where, f"a {step.type} step is not retried: give this to the steps that do work", "no_retry")
+        yield from self._template(step.templates(), path, place, step.secret_fields)
+        for field, text in step.conditions().items():
+            yield from self._condition(text, join_path(path, field), place)
+        try:
+            compile_mapping(step.output_mapping, f"{path}.output_mapping")
+        except DefinitionInvalid as error:
+            yield from error.faults
+
+    def _event_trigger(self, trigger: EventTrigger, path: str) -> Iterator[FieldFault]:
+        if not _SUBJECT.match(trigger.subject):
+            yield fault(f"{path}.subject", "a NATS subject is expected, such as orders.*.paid", "bad_subject")
+        if trigger.condition is not None:
+            references, faults = _examine_condition(trigger.condition, f"{path}.condition")
+            yield from faults
+            yield from self._unknown(references, TRIGGER_ROOTS)
+        template, faults = examine_template({"input": trigger.input}, path)
+        yield from faults
+        yield from self._unknown(template.references, TRIGGER_ROOTS)
+        yield from _misplaced_secrets(template, path, frozenset())
+
+    def _template(
+        self,
+        fields: dict[str, object],
+        path: str,
+        place: Place | None,
+        secret_fields: frozenset[str] = frozenset(),
+    ) -> Iterator[FieldFault]:
+        template, faults = examine_template(fields, path)
+        yield from faults
+        self._placeholders += len(template.references) + len(template.secret_references)
+        yield from _misplaced_secrets(template, path, secret_fields)
+        for reference in template.references:
+            yield from self._reference(reference, place)
+
+    def _condition(self, text: str, path: str, place: Place) -> Iterator[FieldFault]:
+        references, faults = _examine_condition(text, path)
+        yield from faults
+        for reference in references:
+            yield from self._reference(reference, place)
+
+    def _reference(self, reference: Reference, place: Place | None) -> Iterator[FieldFault]:
+        """Check one use of a name; without a `place` it is used when all steps are over."""
+        if reference.root in EXECUTION_ROOTS or reference.root in self._elsewhere:
+            return
+        target = self._by_name.get(reference.root)
+        if target is None:
+            yield from self._unknown([reference], (*EXECUTION_ROOTS, *self._by_name))
+        elif place is not None and (why := why_not_before(target, place)):
+            message = f"{reference.text} cannot be used here: the step {reference.root!r} {why}"
+            yield fault(reference.path, message, "reference_not_before", reference.position)
+
+    def _unknown(self, references: Iterable[Reference], known: Sequence[str]) -> Iterator[FieldFault]:
+        for reference in references:
+            if reference.root in known:
+                continue
+            # The search for a near name is slow, and nobody reads the hundredth hint.
+            self._hints += 1
+            near = get_close_matches(reference.root, known, n=1) if self._hints < limits.MAX_REPORTED_FAULTS else []
+            hint = (
+                f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known[: limits.MAX_REPORTED_NAMES])}"
+            )
+            message = f"{reference.text} refers to nothing: there is no {reference.root!r} here; {hint}"
+            yield fault(reference.path, message, "reference_unknown", reference.position)
+
+
+def _examine_condition(text: str, path: str) -> tuple[list[Reference], list[FieldFault]]:
+    try:
+        condition = compile_condition(text)
+    except ConditionInvalid as error:
+        return [], [fault(path, error.message, error.code, error.position)]
+    return [msgspec.structs.replace(reference, path=path) for reference in condition.references], []
+
+
+def _misplaced_secrets(template: Template, path: str, allowed: frozenset[str]) -> Iterator[FieldFault]:
+    for place in template.secret_paths:
+        if place[0] not in allowed:
+            message = "a secret can stand only in what a tool or an HTTP request is sent"
+            yield fault(join_path(path, *place), message, "secret_not_allowed")
+
+
+def _retry_faults(path: str, retries: int | None, settings: RetrySettings | None) -> Iterator[FieldFault]:
+    if settings is None:
+        return
+    at = join_path(path, "retry")
+    if retries is not None and settings.max_attempts is not None:
+        yield fault(f"{at}.max_attempts", "'max_retries' says this already: give one of the two", "bad_retry")
+    first, most = settings.initial_interval_ms, settings.max_interval_ms
+    if first is not None and most is not None and first > most:
+        yield fault(f"{at}.max_interval_ms", "the longest interval is below the first", "bad_retry")

@@ -1,0 +1,45 @@
+"""The HTTP API of the workflow service."""
+
+from litestar import Litestar
+
+from services.workflow.app.definitions import Definitions
+from services.workflow.app.ports import ExecutionReads, Programs, WorkflowReads
+from services.workflow.entry import executions_api, workflows_api
+from services.workflow.entry.commands import CommandSender
+from services.workflow.entry.waiting import Endings
+from services.workflow.errors import STATUSES
+from shared.http.app import make_app
+from shared.http.problems import register_statuses
+from shared.runtime import Runtime
+
+
+def make_api(
+    rt: Runtime,
+    *,
+    workflows: WorkflowReads,
+    definitions: Definitions,
+    executions: ExecutionReads,
+    programs: Programs,
+    sender: CommandSender,
+    endings: Endings,
+) -> Litestar:
+    """Return the application."""
+    register_statuses(STATUSES)
+    return make_app(
+        rt.service,
+        "Workflows",
+        [*workflows_api.HANDLERS, *executions_api.HANDLERS],
+        verifier=rt.verifier,
+        registry=rt.registry,
+        readiness=rt.readiness,
+        state={
+            "tenants": rt.tenants,
+            "waker": rt.waker,
+            "workflows": workflows,
+            "definitions": definitions,
+            "executions": executions,
+            "programs": programs,
+            "sender": sender,
+            "endings": endings,
+        },
+    )

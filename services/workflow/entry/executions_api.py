@@ -1,0 +1,303 @@
+"""`/api/v1/workflows/workflows/execute` and `/executions`: running workflows and looking at what they did."""
+
+import asyncio
+import datetime as dt
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.datastructures import State
+from litestar.params import Parameter
+from litestar.response import ServerSentEvent, ServerSentEventMessage
+
+from services.workflow.app.queries import EventView, ExecutionView, event_view, execution_view, state_of
+from services.workflow.domain.state import ENDED
+from services.workflow.entry.messages import CancelExecution, StartExecution
+from services.workflow.errors import WorkflowNotActive
+from services.workflow.limits import MAX_EXECUTION_EVENTS_PAGE, MAX_INPUT_BYTES, MAX_WAIT_SECONDS
+from shared.auth.scopes import WORKFLOWS_EXECUTE, WORKFLOWS_READ
+from shared.errors import FieldFault, InvalidInput, NotFound, TooLarge
+from shared.http.idempotency import key_of, once
+from shared.http.pages import DEFAULT_LIMIT, Cursor, Limit, Offset, decode_cursor, encode_cursor
+from shared.ids import derived_id, new_id
+from shared.limits import SSE_KEEPALIVE_S, SSE_MIN_INTERVAL_S
+from shared.scope import TenantScope
+
+_BASE = "/api/v1/workflows/workflows"
+_ONE = _BASE + "/executions/{execution_id:uuid}"
+_TAGS = ["executions"]
+_WAIT = re.compile(r"(?:^|[,;\s])wait=(\d+)")
+
+
+class ExecuteRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Run a workflow, by id or slug."""
+
+    workflow_id: str
+    input_data: Any = {}
+    context: dict[str, Any] = {}
+
+
+class CancelRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Why an execution is cancelled."""
+
+    reason: str = "cancelled by request"
+
+
+class StatusView(msgspec.Struct):
+    """Where an execution stands."""
+
+    id: UUID
+    status: str
+    version: int
+    started_at: dt.datetime
+    completed_at: dt.datetime | None
+
+
+class ExecutionPage(msgspec.Struct):
+    """A page of executions, newest first; `next_cursor` leads to the next."""
+
+    executions: list[ExecutionView]
+    total: int
+    offset: int
+    limit: int
+    next_cursor: str | None = None
+
+
+class EventPage(msgspec.Struct):
+    """A stretch of an execution's history, oldest first; `next_after` continues it."""
+
+    events: list[EventView]
+    total: int
+    next_after: int | None = None
+
+
+class StateView(msgspec.Struct):
+    """An execution as of one of its events, with what its templates saw."""
+
+    execution: ExecutionView
+    scope: dict[str, Any]
+
+
+def _wait_of(request: Request[Any, Any, Any]) -> float:
+    match = _WAIT.search(request.headers.get("prefer", ""))
+    return min(float(match[1]), MAX_WAIT_SECONDS) if match else 0.0
+
+
+def _body(raw: bytes) -> ExecuteRequest:
+    if len(raw) > MAX_INPUT_BYTES + 4096:
+        message = f"The input is larger than {MAX_INPUT_BYTES:,} bytes."
+        raise TooLarge(message, faults=[FieldFault("input_data", message, "too_large")])
+    try:
+        return msgspec.json.decode(raw, type=ExecuteRequest)
+    except msgspec.ValidationError as error:
+        text, _, path = str(error).partition(" - at ")
+        where = path.strip("`").removeprefix("$.").removeprefix("$")
+        raise InvalidInput(text + ".", faults=[FieldFault(where, text)]) from error
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise InvalidInput(f"The body is no JSON: {error}.") from error
+
+
+async def _view(state: State, caller: TenantScope, execution_id: UUID, upto: int | None = None) -> ExecutionView:
+    folded = state_of(await state.executions.history(caller, execution_id, upto=upto))
+    return execution_view(folded, await _program(state, folded.workflow_id, folded.revision))
+
+
+async def _program(state: State, workflow_id: UUID | None, revision: int) -> Any:
+    if workflow_id is None:
+        return None
+    try:
+        return await state.programs.load(workflow_id, revision)
+    except NotFound:
+        return None  # the history says all but the types of its steps
+
+
+@post(_BASE + "/execute", opt={"scope": WORKFLOWS_EXECUTE}, summary="Run a workflow", tags=_TAGS)
+async def execute(request: Request[Any, Any, Any], caller: TenantScope, state: State) -> Response[ExecutionView]:
+    """Start an execution of an active workflow.
+
+    Answers 202 as soon as the start is durable. With `Prefer: wait=N` it answers 200 with the finished execution if
+    that ends within N seconds (at most 60), else 202. With an `Idempotency-Key` it starts once, however often sent.
+    """
+    body = _body(await request.body())
+
+    async def handle() -> Response[Any]:
+        row = await _workflow(state, caller, body.workflow_id)
+        key = key_of(request)
+        execution_id = new_id() if key is None else derived_id("execution", caller.tenant_id, key)
+        command = StartExecution(
+            execution_id,
+            caller.tenant_id,
+            str(row["id"]),
+            body.input_data,
+            body.context,
+            row["revision"],
+            "http",
+            caller.actor,
+            request.state.traceparent,
+        )
+        ended = False
+        with state.endings.expect(execution_id) as ending:
+            answer = await state.sender.start(command)
+            wait = _wait_of(request)
+            if wait:
+                ended = answer.status in ENDED or await ending.wait(wait)
+        found = await _view(state, caller, execution_id)
+        headers = {
+            "Location": f"{_BASE}/executions/{execution_id}",
+            "X-Event-Position": str(answer.position),
+        }
+        if wait:
+            headers["Preference-Applied"] = f"wait={wait:g}"
+        done = ended or found.status in ENDED
+        return Response(found, status_code=200 if done and wait else 202, headers=headers)
+
+    return await once(request, caller, state.tenants, handle)
+
+
+async def _workflow(state: State, caller: TenantScope, ref: str) -> Any:
+    try:
+        row = await state.workflows.read(caller, UUID(ref), None)
+    except ValueError:
+        row = await state.workflows.read(caller, None, ref)
+    if row["status"] != "active":
+        raise WorkflowNotActive(f"The workflow {row['slug']!r} is {row['status']}: activate it first.")
+    return row
+
+
+@get(_BASE + "/executions", opt={"scope": WORKFLOWS_READ}, summary="List executions", tags=_TAGS)
+async def list_executions(
+    caller: TenantScope,
+    state: State,
+    workflow_id: UUID | None = None,
+    status_filter: str | None = Parameter(query="status", default=None),
+    cursor: Cursor = None,
+    offset: Offset = 0,
+    limit: Limit = DEFAULT_LIMIT,
+) -> ExecutionPage:
+    """List executions, newest first, from their status rows; inputs, outputs and steps stand in each one's own page."""
+    rows, total = await state.executions.page(
+        caller, workflow_id=workflow_id, status=status_filter, before=decode_cursor(cursor), offset=offset, limit=limit
+    )
+    found = [
+        ExecutionView(
+            id=row["id"],
+            tenant_id=row["tenant_id"],
+            workflow_id=row["workflow_id"],
+            workflow_revision=row["workflow_revision"],
+            status=row["status"],
+            version=row["version"],
+            started_at=row["started_at"],
+            created_at=row["started_at"],
+            completed_at=row["completed_at"],
+            duration_ms=None
+            if row["completed_at"] is None
+            else round((row["completed_at"] - row["started_at"]).total_seconds() * 1000),
+        )
+        for row in rows
+    ]
+    next_cursor = encode_cursor(found[-1].id) if len(found) == limit else None
+    return ExecutionPage(found, total, offset, limit, next_cursor)
+
+
+@get(_ONE, opt={"scope": WORKFLOWS_READ}, summary="One execution", tags=_TAGS)
+async def get_execution(caller: TenantScope, state: State, execution_id: UUID) -> ExecutionView:
+    """Return an execution with its steps, as its last event left it."""
+    return await _view(state, caller, execution_id)
+
+
+@get(_ONE + "/status", opt={"scope": WORKFLOWS_READ}, summary="Its status", tags=_TAGS)
+async def get_status(caller: TenantScope, state: State, execution_id: UUID) -> StatusView:
+    """Return where an execution stands: cheap, for those who ask often (the stream is cheaper)."""
+    row = await state.executions.row(caller, execution_id)
+    return StatusView(row["id"], row["status"], row["version"], row["started_at"], row["completed_at"])
+
+
+@get(_ONE + "/events", opt={"scope": WORKFLOWS_READ}, summary="Its history", tags=_TAGS)
+async def get_events(
+    caller: TenantScope,
+    state: State,
+    execution_id: UUID,
+    after: int = Parameter(default=0, ge=0, description="Only events with a higher version."),
+    limit: int = Parameter(default=MAX_EXECUTION_EVENTS_PAGE, ge=1, le=MAX_EXECUTION_EVENTS_PAGE),
+) -> EventPage:
+    """Return the events of an execution, in order."""
+    events = await state.executions.history(caller, execution_id, after=after, limit=limit)
+    more = events[-1].version if len(events) == limit else None
+    return EventPage([event_view(event) for event in events], len(events), more)
+
+
+@get(_ONE + "/state", opt={"scope": WORKFLOWS_READ}, summary="Its state at any event", tags=_TAGS)
+async def get_state(
+    caller: TenantScope, state: State, execution_id: UUID, at_version: int | None = Parameter(default=None, ge=1)
+) -> StateView:
+    """Fold the history up to an event: time travel. Without `at_version`, up to now."""
+    folded = state_of(await state.executions.history(caller, execution_id, upto=at_version))
+    program = await _program(state, folded.workflow_id, folded.revision)
+    return StateView(execution_view(folded, program), folded.scope)
+
+
+@post(_ONE + "/cancel", opt={"scope": WORKFLOWS_EXECUTE}, summary="Cancel it", tags=_TAGS, status_code=200)
+async def cancel(
+    caller: TenantScope, state: State, execution_id: UUID, data: CancelRequest | None = None
+) -> ExecutionView:
+    """End an execution. One that ended already stays as it is."""
+    await state.executions.row(caller, execution_id)
+    reason = (data or CancelRequest()).reason
+    await state.sender.cancel(CancelExecution(execution_id, caller.tenant_id, reason, caller.actor))
+    return await _view(state, caller, execution_id)
+
+
+@get(_ONE + "/stream", opt={"scope": WORKFLOWS_READ}, summary="Its events, live", tags=_TAGS)
+async def stream(
+    request: Request[Any, Any, Any], caller: TenantScope, state: State, execution_id: UUID
+) -> ServerSentEvent:
+    """Send the execution's events as they are recorded, and end with it.
+
+    Each has its version as id: reconnecting with `Last-Event-ID` goes on after it, now or in a year.
+    """
+    await state.executions.row(caller, execution_id)
+    last = request.headers.get("last-event-id", "0")
+    if not last.isdecimal():
+        raise InvalidInput("Last-Event-ID is the version of an event.")
+    return ServerSentEvent(_follow(state, caller, execution_id, int(last)))
+
+
+async def _follow(
+    state: State, caller: TenantScope, execution_id: UUID, after: int
+) -> AsyncIterator[ServerSentEventMessage]:
+    quiet = 0.0
+    with state.waker.listener() as listener:
+        while True:
+            events = await state.executions.history(caller, execution_id, after=after, limit=MAX_EXECUTION_EVENTS_PAGE)
+            for event in events:
+                after = event.version
+                quiet = 0.0
+                yield ServerSentEventMessage(
+                    data=msgspec.json.encode(event_view(event)).decode(), event=event.type, id=str(event.version)
+                )
+            if not events or events[-1].type.startswith("workflow.execution-"):
+                row = await state.executions.row(caller, execution_id)
+                if row["status"] in ENDED and row["version"] <= after:
+                    return
+            began = asyncio.get_running_loop().time()
+            await asyncio.sleep(SSE_MIN_INTERVAL_S)  # commits come by the thousand; a person reads ten a second
+            await listener.wait()
+            quiet += asyncio.get_running_loop().time() - began
+            if quiet > SSE_KEEPALIVE_S:
+                quiet = 0.0
+                yield ServerSentEventMessage(comment="still here")
+
+
+HANDLERS: list[Any] = [
+    execute,
+    list_executions,
+    get_execution,
+    get_status,
+    get_events,
+    get_state,
+    cancel,
+    stream,
+]

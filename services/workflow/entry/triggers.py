@@ -1,0 +1,93 @@
+"""Starts executions by what tenants publish on `events.<tenant>.external.…`."""
+
+import logging
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from faststream.nats import NatsBroker, NatsMessage
+
+from services.workflow.app.ports import Triggered, Triggers
+from services.workflow.app.starting import Executions, Request
+from services.workflow.domain.language.conditions import compile_condition
+from services.workflow.domain.language.templates import compile_template
+from services.workflow.limits import EVENTS_IN_FLIGHT
+from shared.bus.cloudevents import tenant_of
+from shared.bus.durable import consume
+from shared.bus.outcome import Done, Outcome, Poison
+from shared.bus.streams import EXTERNAL
+from shared.errors import PlatformError
+from shared.ids import derived_id
+
+_log = logging.getLogger(__name__)
+
+
+def register(broker: NatsBroker, triggers: Triggers, executions: Executions) -> None:
+    """Subscribe to what tenants publish."""
+
+    async def on_event(message: NatsMessage) -> Outcome:
+        raw = message.raw_message
+        try:
+            tenant_id = tenant_of(raw.subject)
+            data = msgspec.json.decode(message.body or b"null")
+        except (ValueError, RecursionError) as error:
+            return Poison(f"the event is not JSON: {error}")
+        subject = raw.subject.split(".", 2)[2]
+        headers = raw.headers or {}
+        # Without an id of its own the event is named by its place in the stream, which stays when it comes again.
+        event_id = headers.get("ce-id") or str(raw.metadata.sequence.stream)
+        event = {"id": event_id, "subject": subject, "type": headers.get("ce-type"), "data": data}
+        refused: list[str] = []
+        for triggered in await triggers.of(tenant_id):
+            if matches(triggered.trigger.subject, subject):
+                refused += await _start(executions, triggered, tenant_id, event)
+        return Poison("; ".join(refused)) if refused else Done()
+
+    consume(
+        broker,
+        EXTERNAL,
+        "events.*.external.>",
+        service="workflow",
+        durable="workflow-triggers",
+        handler=on_event,
+        max_in_flight=EVENTS_IN_FLIGHT,
+        only_new=True,
+    )
+
+
+async def _start(executions: Executions, triggered: Triggered, tenant_id: UUID, event: dict[str, Any]) -> list[str]:
+    scope = {"event": event, "tenant": {"id": str(tenant_id)}}
+    trigger = triggered.trigger
+    try:
+        if trigger.condition is not None and not compile_condition(trigger.condition).evaluate(scope):
+            return []
+        value = event["data"] if trigger.input is None else compile_template(trigger.input).render(scope)
+        await executions.start(
+            Request(
+                derived_id("event-trigger", tenant_id, triggered.workflow_id, event["subject"], event["id"]),
+                tenant_id,
+                str(triggered.workflow_id),
+                triggered.revision,
+                value,
+                {"event": {name: event[name] for name in ("id", "subject", "type")}},
+                "event",
+                "service:workflow",
+                None,
+            )
+        )
+    except PlatformError as error:
+        if error.retry_after is not None:
+            raise  # an outage: the event comes again, and what it has started already starts no second time
+        return [f"workflow {triggered.workflow_id}: {error.code}: {error.message}"]
+    return []
+
+
+def matches(pattern: str, subject: str) -> bool:
+    """Whether a subject fits a NATS pattern: `*` is one token, a last `>` one or more."""
+    wanted, found = pattern.split("."), subject.split(".")
+    for place, part in enumerate(wanted):
+        if part == ">":
+            return len(found) > place
+        if place >= len(found) or part not in {"*", found[place]}:
+            return False
+    return len(wanted) == len(found)

@@ -1,0 +1,72 @@
+"""Errors of the workflow service and their HTTP statuses."""
+
+from uuid import UUID
+
+from shared.errors import Conflict, NotFound, PlatformError, Unavailable
+
+
+class EngineBusy(Unavailable):
+    """The engine cannot take this now."""
+
+    code = "engine_busy"
+
+
+class StoreAway(Unavailable):
+    """The event store does not answer; whether the last write happened is unknown."""
+
+    code = "store_away"
+
+
+class WorkflowNotFound(NotFound):
+    """There is no such workflow in this tenant."""
+
+    code = "workflow_not_found"
+
+
+class ExecutionNotFound(NotFound):
+    """There is no such execution in this tenant."""
+
+    code = "execution_not_found"
+
+    def __init__(self, execution_id: UUID) -> None:
+        super().__init__(f"There is no execution {execution_id}.")
+
+
+class WorkflowNotActive(Conflict):
+    """Only an active workflow runs."""
+
+    code = "workflow_not_active"
+
+
+class WorkflowInUse(Conflict):
+    """The workflow has executions, so that it can be archived and not deleted."""
+
+    code = "workflow_in_use"
+
+
+class SlugTaken(Conflict):
+    """Another workflow of the tenant has this slug."""
+
+    code = "slug_taken"
+
+
+class ResultTooLarge(PlatformError):
+    """A step's result is above the bound."""
+
+    code = "result_too_large"
+
+
+STATUSES = {
+    "engine_busy": 503,
+    "store_away": 503,
+    "workflow_not_found": 404,
+    "execution_not_found": 404,
+    "workflow_not_active": 409,
+    "workflow_in_use": 409,
+    "slug_taken": 409,
+    "definition_invalid": 422,
+    "input_invalid": 422,
+    "template_invalid": 422,
+    "condition_invalid": 422,
+    "expression_too_costly": 422,
+}

@@ -1,0 +1,1 @@
+"""Verifying credentials. Issuing them is the tenant service's."""

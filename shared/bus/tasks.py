@@ -1,0 +1,71 @@
+"""Work that the engine hands to a worker and what comes back: both travel as lists on core NATS.
+
+Nothing here is durable. The engine holds a task in its own log and sends it again, under the same `task_id`, when
+neither an end nor a heartbeat was heard for a while; so a worker drops what it is working on already and answers what
+it has done from memory.
+"""
+
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+
+PARTITIONS = 32
+HEARTBEAT_S = 1.0
+"""A worker says "running" so often of each task that is older than this."""
+
+
+class Task(msgspec.Struct, frozen=True):
+    """One piece of work. `task_id` is `<execution_id>/<step_path>/<attempt>`; `deadline_ms` is Unix time.
+
+    Unknown fields are let pass, so that a newer engine can speak to an older worker during a rollout.
+    """
+
+    task_id: str
+    tenant_id: UUID
+    execution_id: UUID
+    step_path: str
+    attempt: int
+    partition: int
+    deadline_ms: int
+    payload: dict[str, Any]
+    traceparent: str | None = None
+
+
+class TaskError(msgspec.Struct, frozen=True):
+    """Why a task failed. `retryable`: the same task may do better later."""
+
+    code: str
+    message: str
+    retryable: bool = False
+    details: dict[str, Any] = {}
+
+
+class TaskResult(msgspec.Struct, frozen=True):
+    """How a task stands: ended well (`output`), ended badly (`error`), or still `running` (a heartbeat)."""
+
+    execution_id: UUID
+    step_path: str
+    attempt: int
+    status: Literal["ok", "error", "running"]
+    output: Any = None
+    error: TaskError | None = None
+    duration_ms: float = 0.0
+
+
+def task_id_of(execution_id: UUID, step_path: str, attempt: int) -> str:
+    """Return the id of one attempt at one step."""
+    return f"{execution_id}/{step_path}/{attempt}"
+
+
+def partition_of(execution_id: UUID) -> int:
+    """Return which partition an execution belongs to. The low bits of both kinds of our ids are evenly spread."""
+    return execution_id.int % PARTITIONS
+
+
+RESULT_SUBJECTS = "results.*"
+
+
+def result_subject(partition: int) -> str:
+    """Return where the results of a partition's executions go."""
+    return f"results.{partition}"

@@ -1,0 +1,1 @@
+"""Postgres: pools, named queries, one tenant at a time."""

@@ -1,0 +1,68 @@
+"""Connections. Requests get one that sees a single tenant; workers get one that sees all."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+
+from shared.limits import DB_COMMAND_TIMEOUT_S, DB_POOL_SIZE
+from shared.scope import TenantScope
+
+# asyncpg's proxies and plain connections share this surface; its own stubs leave records untyped.
+Connection = Any
+
+
+class WorkerConnection(asyncpg.Connection):
+    """A connection that carries no state of its last user, so that giving it back costs no round trip."""
+
+    def get_reset_query(self) -> str:
+        """Return that there is nothing to reset."""
+        return ""
+
+
+async def open_worker_pool(dsn: str, *, name: str) -> "asyncpg.Pool[Any]":
+    """Open a pool for the login that works through all tenants' queues."""
+    return await open_pool(dsn, name=name, connection_class=WorkerConnection)
+
+
+async def open_pool(
+    dsn: str, *, name: str, size: int = DB_POOL_SIZE, connection_class: type[Any] = asyncpg.Connection
+) -> "asyncpg.Pool[Any]":
+    """Open a pool whose connections show up as `name` in pg_stat_activity. Each is reset when it is given back."""
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=1,
+        max_size=size,
+        connection_class=connection_class,
+        command_timeout=DB_COMMAND_TIMEOUT_S,
+        server_settings={"application_name": name},
+    )
+
+
+class TenantPool:
+    """A pool that only lends connections on which row-level security already shows one tenant."""
+
+    def __init__(self, pool: "asyncpg.Pool[Any]") -> None:
+        self._pool = pool
+
+    @asynccontextmanager
+    async def connection(self, scope: TenantScope) -> AsyncIterator[Connection]:
+        """Lend a connection of this tenant. Its return resets the session, tenant included."""
+        async with self._pool.acquire() as connection:
+            await connection.execute("SELECT set_config('app.tenant_id', $1, false)", str(scope.tenant_id))
+            yield connection
+
+    @asynccontextmanager
+    async def transaction(self, scope: TenantScope) -> AsyncIterator[Connection]:
+        """Lend a connection of this tenant inside one transaction."""
+        async with self.connection(scope) as connection, connection.transaction():
+            yield connection
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._pool.close()
+
+    async def ping(self) -> None:
+        """Raise if the database does not answer."""
+        await self._pool.fetchval("SELECT 1")

@@ -1,0 +1,1 @@
+"""HTTP conventions of every service: problems, credentials, health, idempotency, serving."""

@@ -1,0 +1,56 @@
+"""Builds the Litestar application of a service: what is the same in all of them stands here."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from litestar import Litestar, Request, Router
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import ScalarRenderPlugin, SwaggerRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+from prometheus_client import CollectorRegistry
+
+from shared.auth.verifier import Verifier
+from shared.http.auth import guard, provide_scope
+from shared.http.operations import OPERATIONS, Check
+from shared.http.problems import EXCEPTION_HANDLERS
+from shared.limits import HTTP_BODY_MAX_BYTES
+from shared.telemetry.trace import begin_trace
+
+
+async def _begin(request: Request[Any, Any, Any]) -> None:
+    # Not a plain function: Litestar would run that in a thread, and the context would be lost with it.
+    request.state.traceparent = begin_trace(request.headers.get("traceparent"))
+
+
+def make_app(
+    service: str,
+    title: str,
+    handlers: Sequence[Any],
+    *,
+    verifier: Verifier,
+    registry: CollectorRegistry,
+    readiness: dict[str, Check],
+    state: dict[str, Any],
+) -> Litestar:
+    """Return the service's ASGI application. `state` holds what its handlers need, by name."""
+    return Litestar(
+        route_handlers=[*OPERATIONS, *handlers],
+        guards=[guard],
+        dependencies={"caller": Provide(provide_scope)},
+        exception_handlers=EXCEPTION_HANDLERS,
+        before_request=_begin,
+        request_max_body_size=HTTP_BODY_MAX_BYTES,
+        openapi_config=OpenAPIConfig(
+            title=title,
+            version="1",
+            # What the API offers is no secret: its description needs no credential.
+            openapi_router=Router(f"/docs/{service}", route_handlers=[], opt={"public": True}),
+            render_plugins=[SwaggerRenderPlugin(path="/"), ScalarRenderPlugin(path="/scalar")],
+            components=Components(security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer")}),
+            security=[{"bearer": []}],
+        ),
+        state=State({"service": service, "verifier": verifier, "registry": registry, "readiness": readiness, **state}),
+        logging_config=None,
+    )

@@ -1,0 +1,61 @@
+"""Serves an ASGI application in the running event loop, on a unix socket or a port."""
+
+import asyncio
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import uvicorn
+from litestar import Litestar
+
+from shared.limits import HTTP_DRAIN_S
+from shared.settings import Settings
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handling: the process decides when to stop."""
+
+    def install_signal_handlers(self) -> None:
+        """Leave signals alone."""
+
+
+def make_server(app: Litestar, settings: Settings) -> uvicorn.Server:
+    """Return a server that is not yet running; set `should_exit` to drain and stop it."""
+    if settings.http_socket:
+        with suppress(FileNotFoundError):
+            Path(settings.http_socket).unlink()
+    config = uvicorn.Config(
+        app,
+        host=settings.http_host,
+        port=settings.http_port,
+        uds=settings.http_socket or None,
+        http="httptools",
+        loop="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=HTTP_DRAIN_S,
+        h11_max_incomplete_event_size=64 * 1024,
+    )
+    return _Server(config)
+
+
+async def serve(server: uvicorn.Server) -> None:
+    """Serve until `should_exit`."""
+    await server._serve()  # noqa: SLF001 — `serve()` would take over the process's signals
+
+
+async def until_stopped(stop: asyncio.Event, server: uvicorn.Server) -> None:
+    """Serve until `stop` is set, then drain."""
+    serving = asyncio.create_task(serve(server))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    stopping.cancel()
+    await serving
+
+
+def pid() -> int:
+    """Return this process's id."""
+    return os.getpid()

@@ -1,0 +1,21 @@
+"""Identifiers: UUIDv7 (RFC 9562 §5.7), and ids that are derived so that doing a thing twice names the same thing."""
+
+import os
+import time
+from uuid import UUID, uuid5
+
+_NAMESPACE = UUID("6f1d3c52-3f0e-5c8b-9d53-0d0d7a2f6c11")
+
+
+def new_id() -> UUID:
+    """Return a UUIDv7: 48 bits of Unix milliseconds, then 74 random bits."""
+    value = (time.time_ns() // 1_000_000) << 80
+    value |= int.from_bytes(os.urandom(10), "big")
+    value = (value & ~(0xF << 76)) | (0x7 << 76)
+    value = (value & ~(0x3 << 62)) | (0x2 << 62)
+    return UUID(int=value)
+
+
+def derived_id(*parts: object) -> UUID:
+    """Return the same UUIDv5 for the same parts: the natural key of something that must not be made twice."""
+    return uuid5(_NAMESPACE, "\x1f".join(str(part) for part in parts))

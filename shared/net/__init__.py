@@ -1,0 +1,1 @@
+"""Connections that go out of the platform."""

@@ -1,0 +1,88 @@
+"""Read models that follow the log: rows and checkpoint in one transaction, and a rebuild beside the live one."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import asyncpg
+
+from shared.db.pool import Connection
+from shared.db.queries import load_queries
+from shared.eventstore.event import RecordedEvent
+from shared.eventstore.ports import EventLog
+from shared.limits import PROJECTION_BATCH, PROJECTION_INTERVAL_S
+from shared.tail.waker import Waker
+
+_sql = load_queries(Path(__file__).parent.parent / "eventstore" / "sql" / "events.sql")
+
+
+class Projection(Protocol):
+    """A read model. `apply` must give the same rows for the same events, whatever the batches."""
+
+    name: str
+    types: Sequence[str]
+
+    async def apply(self, connection: Connection, events: Sequence[RecordedEvent]) -> None:
+        """Change the rows for these events, in order, in the transaction that also moves the checkpoint."""
+        ...
+
+    async def clear(self, connection: Connection) -> None:
+        """Remove every row, in the transaction of a rebuild."""
+        ...
+
+    async def digest(self, connection: Connection) -> str:
+        """Return a hash over all rows in a stable order, so that a rebuilt model can be held against the live one."""
+        ...
+
+
+class ProjectionRunner:
+    """Follows the log for one projection. Runs on one replica at a time (see `shared.tail.leader`)."""
+
+    def __init__(self, projection: Projection, log: EventLog, pool: "asyncpg.Pool[Any]", waker: Waker) -> None:
+        self._projection = projection
+        self._log = log
+        self._pool = pool
+        self._waker = waker
+        self.position = 0
+
+    async def run(self) -> None:
+        """Project until cancelled."""
+        self.position = await self._log.read_checkpoint(self._projection.name)
+        with self._waker.listener() as listener:
+            while True:
+                if await self._advance():
+                    await asyncio.sleep(PROJECTION_INTERVAL_S)  # a commit a batch, not one behind each of the log's
+                else:
+                    await listener.wait()
+
+    async def _advance(self) -> bool:
+        page = await self._log.read_page(self.position, PROJECTION_BATCH, self._projection.types)
+        if page.upto == self.position:
+            return False
+        async with self._pool.acquire() as connection, connection.transaction():
+            if page.events:
+                await self._projection.apply(connection, page.events)
+            await connection.execute(_sql.save_checkpoint, self._projection.name, page.upto)
+        self.position = page.upto
+        return True
+
+
+async def rebuild(projection: Projection, log: EventLog, pool: "asyncpg.Pool[Any]") -> tuple[str, str]:
+    """Build the read model anew from the first event and swap it in; return the digests before and after.
+
+    All in one transaction: readers see the old rows until the new ones are complete, and an error changes nothing.
+    """
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute(_sql.lock_checkpoint, projection.name)
+        before = await projection.digest(connection)
+        upto = await log.read_checkpoint(projection.name)
+        await projection.clear(connection)
+        position = 0
+        while position < upto:
+            page = await log.read_page(position, min(PROJECTION_BATCH, upto - position), projection.types)
+            if page.events:
+                await projection.apply(connection, page.events)
+            position = page.upto
+            await asyncio.sleep(0)
+        return before, await projection.digest(connection)

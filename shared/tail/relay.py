@@ -1,0 +1,83 @@
+"""Tells the world: tails the log and publishes public events to `events.<tenant>.…`, at least once, in stream order."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+from nats.js.api import PubAck
+
+from shared.bus.cloudevents import headers_of, subject_of
+from shared.eventstore.event import RecordedEvent
+from shared.eventstore.ports import EventLog
+from shared.limits import EVENT_STORE_READ_PAGE, RELAY_ACK_TIMEOUT_S, RELAY_CHECKPOINT_S
+from shared.tail.waker import Waker
+
+_log = logging.getLogger(__name__)
+_NAME = "relay"
+
+
+class Relay:
+    """Publishes what lies after its checkpoint. Runs on one replica at a time (see `shared.tail.leader`).
+
+    The checkpoint is kept only once JetStream has stored what lies before it; what a crash repeats, JetStream drops by
+    message id for two minutes, and consumers by `ce-id` for ever.
+    """
+
+    def __init__(self, service: str, log: EventLog, client: Client, waker: Waker, types: list[str]) -> None:
+        self._service = service
+        self._log = log
+        self._client = client
+        self._waker = waker
+        self._types = types
+        self._position = 0
+        self._saved = 0
+        self._saved_at = 0.0
+
+    async def run(self) -> None:
+        """Relay until cancelled."""
+        self._position = self._saved = await self._log.read_checkpoint(_NAME)
+        # A whole page fits: waiting for room would turn a cancellation into an error of the client's.
+        js = self._client.jetstream(publish_async_max_pending=EVENT_STORE_READ_PAGE)
+        with self._waker.listener() as listener:
+            while True:
+                if not self._client.is_connected:
+                    await listener.wait()  # publishing now would only fill the buffer
+                elif not await self._relay_page(js):
+                    await self._save()
+                    await listener.wait()
+
+    async def _relay_page(self, js: JetStreamContext) -> bool:
+        page = await self._log.read_page(self._position, EVENT_STORE_READ_PAGE, self._types)
+        if page.upto == self._position:
+            return False
+        if not await self._publish(js, page.events):
+            return True
+        self._position = page.upto
+        if asyncio.get_running_loop().time() - self._saved_at > RELAY_CHECKPOINT_S:
+            await self._save()
+        return True
+
+    async def _publish(self, js: JetStreamContext, events: Sequence[RecordedEvent]) -> bool:
+        """Return whether JetStream has stored them all. A server that dies takes its acks with it: they never come."""
+        acks: list[asyncio.Future[PubAck]] = []
+        try:
+            async with asyncio.timeout(RELAY_ACK_TIMEOUT_S):
+                for event in events:
+                    subject, headers = subject_of(self._service, event), headers_of(self._service, event)
+                    acks.append(await js.publish_async(subject, event.data, headers=headers))
+                await asyncio.gather(*acks)
+        except TimeoutError:
+            _log.warning("%d events are published again: not all were confirmed", len(events))
+            return False
+        finally:
+            for ack in acks:
+                ack.cancel()
+        return True
+
+    async def _save(self) -> None:
+        if self._position != self._saved:
+            await self._log.save_checkpoint(_NAME, self._position)
+            self._saved = self._position
+        self._saved_at = asyncio.get_running_loop().time()

@@ -1,0 +1,196 @@
+"""The gateway's HTTP API: registry, discovery, calls, history, and what it refuses."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+import httpx2
+import pytest
+import pytest_asyncio
+
+from tests.conftest import Backbone
+from tests.fixtures.gateway_process import SERVERS, Running, free_port, gateway
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+SCRIPT = str(SERVERS / "acting_server.py")
+ACTING = {"name": "Acting Server", "server_type": "stdio", "command": sys.executable, "args": [SCRIPT]}
+ELSEWHERE_PORT = free_port()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def running(backbone: Backbone) -> AsyncIterator[Running]:
+    async with gateway(
+        backbone, commands=f"{sys.executable} {SCRIPT}", allowed_hosts=f"127.0.0.1:{ELSEWHERE_PORT}"
+    ) as process:
+        yield process
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def client(running: Running) -> AsyncIterator[httpx2.AsyncClient]:
+    async with running.client(uuid4()) as connection:
+        yield connection
+
+
+def code(answer: httpx2.Response) -> tuple[int, str]:
+    assert answer.headers["content-type"].startswith("application/problem+json"), answer.text
+    return answer.status_code, answer.json()["code"]
+
+
+async def test_a_new_tenant_has_the_bundled_servers(client: httpx2.AsyncClient) -> None:
+    answers = await asyncio.gather(*(client.get("/servers") for _ in range(8)))
+    assert {len(answer.json()["servers"]) for answer in answers} == {1}
+    (calculator,) = answers[0].json()["servers"]
+    assert (calculator["slug"], calculator["category"], calculator["status"]) == ("calculator", "bundled", "active")
+    discovered = (await client.get(f"/servers/{calculator['id']}/discover")).json()
+    assert len(discovered["servers"][0]["available_tools"]) == 5
+    full = (await client.get("/discover", params={"detail": "full"})).json()
+    assert len({tool["definition_hash"] for tool in full["servers"][0]["tools"]}) == 5
+    assert code(await client.delete("/servers/calculator")) == (409, "conflict")
+    assert code(await client.patch("/servers/calculator", json={"command": "/bin/sh"})) == (409, "conflict")
+    changed = await client.patch("/servers/calculator", json={"status": "disabled"})
+    assert changed.json()["status"] == "disabled"
+    call = {"server_id": "calculator", "tool_name": "add", "tool_input": {"a": 1, "b": 2}}
+    assert code(await client.post("/execute", json=call)) == (409, "server_disabled")
+
+
+async def test_calls_and_their_history(client: httpx2.AsyncClient) -> None:
+    call = {"server_id": "calculator", "tool_name": "add", "tool_input": {"a": 10, "b": 5}}
+    answer = (await client.post("/execute", json=call)).json()
+    assert (answer["status"], answer["tool_output"], answer["error_code"]) == ("completed", {"result": 15}, None)
+    kept = (await client.get(f"/executions/{answer['execution_id']}")).json()
+    assert {name: kept[name] for name in answer} == answer
+    assert kept["tool_input"] == call["tool_input"]
+    said = (await client.post("/execute", json={**call, "tool_name": "divide", "tool_input": {"a": 1, "b": 0}})).json()
+    assert (said["status"], said["error_code"]) == ("failed", "tool_error")
+    assert code(await client.post("/execute", json={**call, "tool_name": "none"})) == (404, "tool_not_found")
+    assert code(await client.post("/execute", json={**call, "server_id": "none"})) == (404, "not_found")
+    assert code(await client.post("/execute", json={**call, "tool_input": {}})) == (422, "arguments_invalid")
+    assert code(await client.post("/execute", json={**call, "tol_input": {}})) == (400, "invalid_input")
+    assert code(await client.post("/execute", json={**call, "server_id": "a\0"})) == (400, "invalid_input")
+    first = (await client.get("/executions", params={"limit": 3})).json()
+    rest = (await client.get("/executions", params={"limit": 3, "cursor": first["next_cursor"]})).json()
+    assert first["total"] == 4
+    assert [page["tool_name"] for page in first["executions"] + rest["executions"]] == ["add", "none", "divide", "add"]
+    failed = (await client.get("/executions", params={"status": "failed", "tool_name": "add"})).json()
+    assert [row["error_code"] for row in failed["executions"]] == ["arguments_invalid"]
+
+
+async def test_tenants_see_their_own_and_scopes_are_asked_for(running: Running, client: httpx2.AsyncClient) -> None:
+    server = (await client.post("/servers", json=ACTING)).json()
+    done = await client.post(
+        "/execute", json={"server_id": "calculator", "tool_name": "add", "tool_input": {"a": 1, "b": 1}}
+    )
+    execution = done.json()["execution_id"]
+    await client.get("/executions")
+    async with running.client(uuid4()) as other:
+        for path in (f"/servers/{server['id']}", "/servers/acting-server", f"/executions/{execution}"):
+            assert code(await other.get(path)) == (404, "not_found")
+        call = {"server_id": server["id"], "tool_name": "wait", "tool_input": {"seconds": 0}}
+        assert code(await other.post("/execute", json=call)) == (404, "not_found")
+        assert code(await other.patch(f"/servers/{server['id']}", json={"name": "mine"})) == (404, "not_found")
+        assert code(await other.delete(f"/servers/{server['id']}")) == (404, "not_found")
+        assert (await other.get("/executions")).json()["total"] == 0
+    async with running.client(uuid4(), "mcp:read") as reader:
+        assert code(await reader.post("/execute", json=call)) == (403, "forbidden")
+        assert code(await reader.post("/servers", json=ACTING)) == (403, "forbidden")
+        assert (await reader.get("/servers")).status_code == 200
+    async with httpx2.AsyncClient(base_url=str(client.base_url), trust_env=False) as nobody:
+        assert code(await nobody.get("/servers")) == (401, "unauthenticated")
+
+
+async def test_a_server_from_registration_to_removal(client: httpx2.AsyncClient) -> None:
+    made = await client.post("/servers", json=ACTING)
+    assert made.status_code == 201
+    server, etag = made.json(), made.headers["etag"]
+    assert server["slug"] == "acting-server"
+    assert code(await client.post("/servers", json=ACTING)) == (409, "slug_taken")
+    assert (await client.get("/servers/acting-server")).headers["etag"] == etag
+    checked = (await client.post("/servers/acting-server/health")).json()
+    assert (checked["health_status"], checked["session_alive"]) == ("healthy", True)
+    patched = await client.patch("/servers/acting-server", json={"slug": "actor"}, headers={"If-Match": etag})
+    assert patched.json()["slug"] == "actor"
+    stale = await client.patch("/servers/actor", json={"slug": "again"}, headers={"If-Match": etag})
+    assert code(stale) == (412, "precondition_failed")
+    assert code(await client.patch("/servers/actor", json={"slug": "calculator"})) == (409, "slug_taken")
+    assert code(await client.patch("/servers/actor", json={"slg": "x"})) == (400, "invalid_input")
+    call = {"server_id": "actor", "tool_name": "wait", "tool_input": {"seconds": 60}, "timeout_seconds": 0.2}
+    late = await client.post("/execute", json=call)
+    assert code(late) == (504, "tool_timeout")
+    assert (await client.get(f"/executions/{late.json()['details']['execution_id']}")).json()["status"] == "failed"
+    assert code(await client.post("/execute", json={"server_id": "actor", "tool_name": "die"})) == (502, "server_died")
+    assert (await client.delete("/servers/actor")).status_code == 204
+    assert code(await client.get("/servers/actor")) == (404, "not_found")
+    assert (await client.get("/executions")).json()["total"] == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"command": "/bin/sh", "args": ["-c", "id"]}, (422, "command_not_allowed")),
+        ({"command": sys.executable, "args": ["-c", "import os"]}, (422, "command_not_allowed")),
+        (
+            {"command": sys.executable, "args": ["-m", "services.mcp_gateway.servers.calculator"]},
+            (422, "command_not_allowed"),
+        ),
+        ({"env_vars": {"PYTHONPATH": "/tmp"}}, (422, "command_not_allowed")),
+        ({"env_vars": {"LD_PRELOAD": "/tmp/x.so"}}, (422, "command_not_allowed")),
+        ({"env_vars": {"TOKEN": "{secret.token}"}}, (422, "unprocessable")),
+        ({"category": "bundled"}, (422, "unprocessable")),
+        ({"slug": "../x"}, (422, "unprocessable")),
+        ({"name": "a\0b"}, (422, "unprocessable")),
+        ({"url": "http://example.org"}, (422, "unprocessable")),
+        ({"server_type": "streamable_http"}, (422, "unprocessable")),
+        ({"server_type": "carrier_pigeon"}, (400, "invalid_input")),
+        ({"colour": "red"}, (400, "invalid_input")),
+    ],
+)
+async def test_what_may_not_be_registered(
+    client: httpx2.AsyncClient, body: dict[str, object], expected: tuple[int, str]
+) -> None:
+    assert code(await client.post("/servers", json={**ACTING, **body})) == expected
+    assert (await client.get("/servers")).json()["total"] == 1
+
+
+async def test_the_same_key_is_the_same_call(client: httpx2.AsyncClient, tmp_path: Path) -> None:
+    key = {"Idempotency-Key": "once"}
+    made = [await client.post("/servers", json=ACTING, headers=key) for _ in range(2)]
+    assert made[0].json() == made[1].json()
+    file = tmp_path / "acts"
+    call = {"server_id": "acting-server", "tool_name": "append", "tool_input": {"path": str(file), "text": "x"}}
+    answers = [await client.post("/execute", json=call, headers=key) for _ in range(3)]
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.text for answer in answers}) == 1
+    assert file.read_text() == "x\n"
+    other = await client.post("/execute", json={**call, "tool_name": "die"}, headers=key)
+    assert code(other) == (422, "idempotency_key_reused")
+
+
+async def test_servers_elsewhere_are_public_or_allowed(client: httpx2.AsyncClient) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(SERVERS / "sdk_server.py"), "http", str(ELSEWHERE_PORT), "json"),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        elsewhere = {"server_type": "streamable_http", "url": f"http://127.0.0.1:{ELSEWHERE_PORT}/mcp"}
+        assert (await client.post("/servers", json={"name": "near", **elsewhere})).status_code == 201
+        inside = {"name": "inside", "server_type": "streamable_http", "url": "http://127.0.0.1:1/mcp"}
+        assert (await client.post("/servers", json=inside)).status_code == 201
+        assert code(await client.get("/servers/inside/discover")) == (422, "address_refused")
+        call = {"server_id": "near", "tool_name": "add", "tool_input": {"a": 1, "b": 2}}
+        async with asyncio.timeout(20):
+            while (answer := await client.post("/execute", json=call)).status_code != 200:
+                assert code(answer) == (503, "server_unavailable")
+                await asyncio.sleep(0.2)
+        assert answer.json()["tool_output"] == {"result": 3.0}
+        everything = (await client.get("/discover")).json()
+        refused = {server["name"]: server["error_code"] for server in everything["servers"]}
+        assert (refused["near"], refused["inside"], everything["total_available"]) == (None, "address_refused", 2)
+        unwell = (await client.post("/servers/inside/health")).json()
+        assert unwell["health_status"] == "unhealthy"
+    finally:
+        process.kill()
+        await process.wait()
