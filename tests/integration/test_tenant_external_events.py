@@ -29,7 +29,7 @@ async def test_an_external_event_reaches_a_durable_consumer_of_the_workflow_serv
 
     consume(
         broker, EXTERNAL, "events.*.external.>", service="workflow", durable="external-test", handler=note,
-        max_workers=2, only_new=True,
+        max_in_flight=2, only_new=True,
     )  # fmt: skip
     await broker.connect()
     await ensure_streams(client_of(broker).jetstream())
