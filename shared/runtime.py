@@ -1,6 +1,7 @@
 """What every service process holds open, and how it starts, serves and stops."""
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -12,23 +13,28 @@ import uvloop
 from faststream.nats import NatsBroker
 from litestar import Litestar
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from shared.auth.remote import RemoteAuthority
 from shared.auth.verifier import Authority, Verifier
 from shared.bus.broker import client_of, make_broker
+from shared.bus.durable import DurableConsumer, DurableReader
 from shared.bus.streams import ensure_streams
+from shared.bus.worker import Do, TaskWorker
 from shared.db.pool import TenantPool, open_pool, open_worker_pool
 from shared.errors import Unavailable
 from shared.eventstore.postgres import PostgresEventLog, PostgresEventReader
 from shared.http.operations import Check
 from shared.http.serve import make_server, until_stopped
+from shared.limits import DRAIN_S, GC_THRESHOLD
 from shared.settings import Settings
 from shared.tail.leader import lead
 from shared.tail.projection import Projection, ProjectionRunner
 from shared.tail.relay import Relay
 from shared.tail.waker import Waker
 from shared.telemetry.logs import configure_logging
+from shared.telemetry.metrics import WorkerMetrics
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +59,8 @@ class Runtime:
             collector(registry=self.registry)
         self.readiness: dict[str, Check] = {"postgres": self.tenants.ping, "nats": self._ping_nats}
         self._work: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = []
+        self._readers: list[DurableReader] = []
+        self._draining: list[Callable[[], Awaitable[None]]] = []
         self._closing: list[Callable[[], Awaitable[None]]] = []
 
     def client(self) -> Client:
@@ -70,6 +78,23 @@ class Runtime:
     def on_close(self, close: Callable[[], Awaitable[None]]) -> None:
         """Call `close` after the last request and before the connections go; the last one registered goes first."""
         self._closing.append(close)
+
+    def consume(self, consumer: DurableConsumer) -> None:
+        """Read a durable consumer's messages."""
+        reader = DurableReader(consumer)
+        self._readers.append(reader)
+        self._draining.append(reader.drain)
+        self.background(f"consumer {consumer.durable}", reader.watch)
+
+    def work_on(self, subject: str, do: Do, *, concurrency: int) -> None:
+        """Do the tasks of a subject, `concurrency` at a time. One worker a service."""
+        worker = TaskWorker(
+            subject, service=self.service, do=do, concurrency=concurrency, client=self.client,
+            metrics=WorkerMetrics(self.registry),
+        )  # fmt: skip
+        worker.register(self.broker)
+        self._draining.append(worker.drain)
+        self.background("heartbeats", worker.beat)
 
     def relay(self, public_types: list[str]) -> None:
         """Publish the service's public events, from one replica at a time."""
@@ -98,11 +123,14 @@ class Runtime:
             await before_consuming()
         tasks = [asyncio.create_task(work(), name=name) for name, work in self._work]
         await self.broker.start()
+        for reader in self._readers:
+            await reader.start(self.client())
         failed = asyncio.create_task(_first_failure(tasks, stop))
         try:
             await until_stopped(stop, make_server(app, self.settings))
         finally:
             failed.cancel()
+            await self._drain()
             await self.broker.stop()
             for close in reversed(self._closing):
                 await close()
@@ -112,6 +140,14 @@ class Runtime:
         for task in tasks:
             if not task.cancelled() and task.exception() is not None:
                 raise RuntimeError(f"{task.get_name()} failed") from task.exception()
+
+    async def _drain(self) -> None:
+        """Take nothing more from the bus, and give what was taken `DRAIN_S` to end: what does not comes again."""
+        try:
+            async with asyncio.timeout(DRAIN_S):
+                await asyncio.gather(*(drain() for drain in self._draining))
+        except (TimeoutError, NatsError) as error:
+            _log.warning("not all that was taken from the bus could be ended: %r", error)
 
     async def _ping_nats(self) -> None:
         client = self.client()
@@ -145,6 +181,8 @@ async def open_runtime(service: str, settings: Settings) -> AsyncIterator[Runtim
 def run_service(service: str, settings: Settings, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run a service's `main` on uvloop with JSON logs, until it returns."""
     configure_logging(service, settings.log_level)
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD, 20, 20)
     _log.info("%s starts", service)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main())

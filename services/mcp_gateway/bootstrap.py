@@ -10,19 +10,18 @@ from services.mcp_gateway.adapters.records import CallRecords
 from services.mcp_gateway.adapters.registry import Registry
 from services.mcp_gateway.adapters.upstreams import PooledUpstreams
 from services.mcp_gateway.adapters.views import Views
-from services.mcp_gateway.app.answers import AnswerMemory
 from services.mcp_gateway.app.calls import ToolCalls
 from services.mcp_gateway.app.ports import ArgumentCheck
 from services.mcp_gateway.app.sightings import Sightings
 from services.mcp_gateway.config import McpGatewaySettings
 from services.mcp_gateway.domain.events import CATALOGUE
 from services.mcp_gateway.entry.api import make_api
-from services.mcp_gateway.entry.consumer import TaskConsumer
-from services.mcp_gateway.entry.results import ResultOutbox
+from services.mcp_gateway.entry.consumer import SUBJECT, ToolTasks
 from services.mcp_gateway.entry.servers_api import Gateway
 from services.mcp_gateway.metrics import Metrics
 from shared.bus.broker import whole_message
 from shared.bus.cloudevents import tenant_of
+from shared.limits import TASKS_HELD_MAX
 from shared.net.guard import parse_allowed_hosts
 from shared.runtime import Runtime, open_runtime
 
@@ -45,15 +44,11 @@ async def _serve(rt: Runtime, launcher: Launcher, upstreams: PooledUpstreams) ->
     records = CallRecords(rt.log, rt.worker_pool, rt.waker)
     views = Views(rt.tenants)
     calls = ToolCalls(registry, upstreams, records, _argument_check(), metrics.observe_call)
-    outbox = ResultOutbox(rt.client, metrics.results_lost.inc)
-    consumer = TaskConsumer(calls, outbox, AnswerMemory(), metrics, rt.client)
     metrics.watch("mcp_records_pending", "Calls that wait to be recorded.", lambda: records.pending)
-    metrics.watch("mcp_tasks_in_flight", "Tasks that are being worked on.", lambda: consumer.in_flight)
     metrics.watch("mcp_sessions_alive", "Sessions with servers.", lambda: sum(s.alive for s in upstreams.pool.states()))
 
-    consumer.register(rt.broker)
+    rt.work_on(SUBJECT, ToolTasks(calls).do, concurrency=TASKS_HELD_MAX)
     _hear_of_changes(rt, registry)
-    rt.background("heartbeats", consumer.beat)
     rt.relay(CATALOGUE.public_types)
     records.start()
     rt.on_close(records.close)

@@ -15,13 +15,6 @@ class Metrics:
         self.call_seconds = Histogram(
             "mcp_tool_call_seconds", "Time of a whole tool call.", buckets=_SECONDS, registry=registry
         )
-        self.tasks = Counter("mcp_tasks", "Tasks taken from the bus.", ["fate"], registry=registry)
-        self.messages_refused = Counter(
-            "mcp_messages_refused", "Messages that are no list of tasks.", registry=registry
-        )
-        self.results_lost = Counter(
-            "mcp_results_lost", "Results that could not be published; the engine asks again.", registry=registry
-        )
         self._registry = registry
 
     def observe_call(self, outcome: str, seconds: float) -> None:

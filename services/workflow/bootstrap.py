@@ -15,13 +15,13 @@ from services.workflow.app.states import States
 from services.workflow.config import WorkflowSettings
 from services.workflow.domain.events import EXECUTION_EVENTS
 from services.workflow.domain.workflow_events import WORKFLOW_EVENTS
-from services.workflow.entry import consumer, triggers
 from services.workflow.entry.api import make_api
 from services.workflow.entry.commands import CommandSender
+from services.workflow.entry.consumer import consumers, listen_to_results
+from services.workflow.entry.triggers import trigger_consumer
 from services.workflow.entry.waiting import Endings
 from services.workflow.limits import HTTP_CONCURRENCY
 from services.workflow.metrics import EngineMetrics
-from shared.bus.worker import TaskWorker
 from shared.net.guard import guarded_client, parse_allowed_hosts
 from shared.runtime import open_runtime
 
@@ -36,16 +36,13 @@ async def run(settings: WorkflowSettings) -> None:
         states = States(transitions, programs)
         engine = Engine(transitions, states, NatsDispatch(rt.client), rt.waker, EngineMetrics(rt.registry))
         executions = Executions(engine, programs)
-        consumer.register(rt.broker, executions)
-        triggers.register(rt.broker, PostgresTriggers(rt.worker_pool), executions)
+        for consumer in consumers(rt.client, executions):
+            rt.consume(consumer)
+        rt.consume(trigger_consumer(PostgresTriggers(rt.worker_pool), executions))
         client = guarded_client(parse_allowed_hosts(settings.allowed_hosts))
-        worker = TaskWorker(
-            rt.broker, SUBJECTS["http"], service=NAME, do=HttpRequests(client).do, concurrency=HTTP_CONCURRENCY
-        )
         rt.on_close(client.aclose)
-        rt.on_close(worker.close)
+        rt.work_on(SUBJECTS["http"], HttpRequests(client).do, concurrency=HTTP_CONCURRENCY)
         rt.background("engine", engine.run)
-        rt.background("http-heartbeats", worker.beat)
         rt.readiness["engine"] = engine.check_ready
         rt.relay([*EXECUTION_EVENTS.public_types, *WORKFLOW_EVENTS.public_types])
         rt.project(WorkflowCounters())
@@ -63,7 +60,7 @@ async def run(settings: WorkflowSettings) -> None:
         )
 
         async def listen() -> None:
-            await consumer.listen_to_results(rt.client(), engine)
+            await listen_to_results(rt.client(), engine)
             await endings.listen(rt.client())
             await sender.listen()
 

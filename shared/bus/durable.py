@@ -4,89 +4,137 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from faststream import AckPolicy
-from faststream.nats import JStream, NatsBroker, NatsMessage
-from nats.js.api import AckPolicy as JsAckPolicy
-from nats.js.api import ConsumerConfig, DeliverPolicy, StreamConfig
+import msgspec
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StreamConfig
+from nats.js.errors import NotFoundError
 
-from shared.bus.broker import client_of, whole_message
+from shared.bus.deadletters import bury
 from shared.bus.outcome import Done, Outcome, Poison, Retry
-from shared.limits import REDELIVERIES_MAX
+from shared.bus.streams import ensure_streams
+from shared.limits import CONSUMER_LOOK_S, NATS_PENDING_BYTES, REDELIVERIES_MAX, REDELIVERY_PAUSE_MAX_S
 
 _log = logging.getLogger(__name__)
 
-Handler = Callable[[NatsMessage], Awaitable[Outcome]]
+Handler = Callable[[Msg], Awaitable[Outcome]]
 
 
-def consume(  # noqa: PLR0913 - the parts of a JetStream consumer
-    broker: NatsBroker,
-    stream: StreamConfig,
-    subject: str,
-    *,
-    service: str,
-    durable: str,
-    handler: Handler,
-    max_in_flight: int,
-    ack_wait_s: float = 30,
-    only_new: bool = False,
-) -> None:
-    """Register `handler` for a subject of a stream; replicas of the service share the messages.
+class DurableConsumer(msgspec.Struct, frozen=True, kw_only=True):
+    """What is read, and by what. Replicas of a service share the messages of one `durable`.
 
-    An exception is a bug or an outage: the message comes again, with a growing pause, and after
-    `REDELIVERIES_MAX` tries goes to `deadletter.<service>` with the reason. Acks are explicit and single: acking a
-    newer message must never ack an older one that awaits redelivery.
-
-    Each message is handled in a task of its own; how many there are is bounded by the acks that may be outstanding
-    (`max_in_flight`). FastStream's own `max_workers` does the same for several times the cost a message.
+    `max_in_flight` bounds the messages that are handled at once, over all replicas. A message that was not settled
+    within `ack_wait_s` seconds comes again.
     """
-    handling: set[asyncio.Task[None]] = set()
 
-    async def on_message(message: NatsMessage) -> None:
-        task = asyncio.create_task(handle(message))
-        handling.add(task)
-        task.add_done_callback(handling.discard)
+    service: str
+    stream: StreamConfig
+    subject: str
+    durable: str
+    handler: Handler
+    max_in_flight: int
+    ack_wait_s: float = 30.0
+    only_new: bool = False
 
-    async def handle(message: NatsMessage) -> None:
+
+class DurableReader:
+    """Reads for one `DurableConsumer`.
+
+    An exception of the handler is a bug or an outage: the message comes again, with a growing pause, and after
+    `REDELIVERIES_MAX` tries goes to the dead letters with the reason. Acks are explicit and single: acking a newer
+    message must never ack an older one that awaits redelivery.
+
+    It reads from the connection itself: each message is handled in a task of its own, and what FastStream adds to a
+    message costs more than the message.
+    """
+
+    def __init__(self, consumer: DurableConsumer) -> None:
+        self._consumer = consumer
+        self._handling: set[asyncio.Task[None]] = set()
+        self._subscription: JetStreamContext.PushSubscription | None = None
+        self._client: Client | None = None
+
+    async def start(self, client: Client) -> None:
+        """Begin to read; the streams must be there."""
+        wanted = self._consumer
+        self._client = client
+        self._subscription = await client.jetstream().subscribe(
+            wanted.subject,
+            queue=wanted.durable,
+            cb=self._on_message,
+            stream=str(wanted.stream.name),
+            config=ConsumerConfig(
+                ack_policy=AckPolicy.EXPLICIT,
+                ack_wait=wanted.ack_wait_s,
+                max_ack_pending=wanted.max_in_flight,
+                deliver_policy=DeliverPolicy.NEW if wanted.only_new else DeliverPolicy.ALL,
+            ),
+            manual_ack=True,
+            pending_bytes_limit=NATS_PENDING_BYTES,
+        )
+
+    async def watch(self) -> None:
+        """Look again and again whether the server still has the consumer: one whose disk was lost has it no more."""
+        while True:
+            await asyncio.sleep(CONSUMER_LOOK_S)
+            if self._client is None or not self._client.is_connected:
+                continue
+            try:
+                await self._look(self._client)
+            except (NatsError, TimeoutError) as error:
+                _log.warning("the consumer %s cannot be looked at: %r", self._consumer.durable, error)
+
+    async def drain(self) -> None:
+        """Take nothing more, and return when what was taken is settled."""
+        if self._subscription is not None:
+            await self._subscription.unsubscribe()
+            self._subscription = None
+        while self._handling:
+            await asyncio.wait(self._handling)
+
+    async def _look(self, client: Client) -> None:
+        js = client.jetstream()
         try:
-            outcome = await handler(message)
+            await js.consumer_info(str(self._consumer.stream.name), self._consumer.durable)
+        except NotFoundError:
+            _log.warning("the consumer %s is gone and is made anew", self._consumer.durable)
+            await ensure_streams(js)
+            if self._subscription is not None:
+                await self._subscription.unsubscribe()
+                await self.start(client)
+
+    async def _on_message(self, message: Msg) -> None:
+        task = asyncio.create_task(self._handle(message))
+        self._handling.add(task)
+        task.add_done_callback(self._handling.discard)
+
+    async def _handle(self, message: Msg) -> None:
+        try:
+            outcome = await self._consumer.handler(message)
         except Exception as error:  # noqa: BLE001 - whatever it is, the message is settled
-            _log.exception("%s: a message on %s failed", service, message.raw_message.subject)
+            _log.exception("%s: a message on %s failed", self._consumer.service, message.subject)
             outcome = _after_failure(message, error)
-        await _settle(broker, service, message, outcome)
+        try:
+            await self._settle(message, outcome)
+        except (NatsError, TimeoutError) as error:
+            _log.warning("a message on %s comes again: it could not be settled: %r", message.subject, error)
 
-    broker.subscriber(
-        subject,
-        queue=durable,
-        stream=JStream(str(stream.name), declare=False),
-        config=ConsumerConfig(
-            ack_policy=JsAckPolicy.EXPLICIT,
-            ack_wait=ack_wait_s,
-            max_ack_pending=max_in_flight,
-            deliver_policy=DeliverPolicy.NEW if only_new else DeliverPolicy.ALL,
-        ),
-        ack_policy=AckPolicy.MANUAL,
-        decoder=whole_message,
-        no_reply=True,  # answers are sent by handlers, when there is something to say
-    )(on_message)
+    async def _settle(self, message: Msg, outcome: Outcome) -> None:
+        match outcome:
+            case Done():
+                await message.ack()
+            case Retry(after=after):
+                await message.nak(delay=after)
+            case Poison(why=why) if self._client is not None:
+                service = self._consumer.service
+                await bury(self._client, service, message.subject, message.data, why, message.headers)
+                await message.ack()
 
 
-def _after_failure(message: NatsMessage, error: Exception) -> Outcome:
-    tries = message.raw_message.metadata.num_delivered or 1
+def _after_failure(message: Msg, error: Exception) -> Outcome:
+    tries = message.metadata.num_delivered or 1
     if tries > REDELIVERIES_MAX:
         return Poison(f"failed {tries} times, at last with {type(error).__name__}: {error}")
-    return Retry(after=min(30.0, 0.5 * 2**tries), why=str(error))
-
-
-async def _settle(broker: NatsBroker, service: str, message: NatsMessage, outcome: Outcome) -> None:
-    match outcome:
-        case Done():
-            await message.ack()
-        case Retry(after=after):
-            await message.nack(delay=after)
-        case Poison(why=why):
-            raw = message.raw_message
-            headers = {**(raw.headers or {}), "agentic-subject": raw.subject, "agentic-reason": why[:1000]}
-            headers.pop("Nats-Msg-Id", None)
-            await client_of(broker).jetstream().publish(f"deadletter.{service}", raw.data, headers=headers)
-            await message.ack()
-            _log.warning("%s: a message on %s went to the dead letters: %s", service, raw.subject, why)
+    return Retry(after=min(REDELIVERY_PAUSE_MAX_S, 0.5 * 2**tries), why=str(error))

@@ -3,127 +3,186 @@
 import asyncio
 import logging
 import time
-from collections import OrderedDict, defaultdict
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from faststream.nats import NatsBroker, NatsMessage
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
 
-from shared.bus.broker import client_of, whole_message
+from shared.bus.broker import whole_message
+from shared.bus.deadletters import bury
 from shared.bus.envelope import EnvelopeDecoder, encode_item, pack
-from shared.bus.tasks import HEARTBEAT_S, Task, TaskError, TaskResult, result_subject
-from shared.errors import InvalidInput
-from shared.limits import WORKER_MEMORY_BYTES, WORKER_MEMORY_ITEMS
+from shared.bus.inbox import Inbox
+from shared.bus.outbox import ResultOutbox
+from shared.bus.tasks import HEARTBEAT_S, PARTITIONS, Task, TaskError, TaskResult
+from shared.errors import InvalidInput, PlatformError, Unavailable
+from shared.limits import TASK_ATTEMPT_MAX, TASKS_HELD_MAX, WORKER_LOOK_S
+from shared.telemetry.metrics import WorkerMetrics
+from shared.telemetry.trace import begin_trace
 
 _log = logging.getLogger(__name__)
 _decode = EnvelopeDecoder(Task)
 
 Do = Callable[[Task], Awaitable[TaskResult]]
+"""Does one task and returns its result, well or not. It keeps the task's deadline by itself."""
+
+
+class _Held:
+    """A task that is being worked on. `engine`: its result goes to the engine, and it needs heartbeats."""
+
+    def __init__(self, task: Task, job: "asyncio.Task[bytes]", *, engine: bool) -> None:
+        self.task = task
+        self.job = job
+        self.engine = engine
+        self.since = time.monotonic()
+        self.beat_at = self.since + HEARTBEAT_S
 
 
 class TaskWorker:
-    """Does tasks of one subject. Replicas share them by a queue group.
+    """Does the tasks of one subject; replicas share them by a queue group.
 
-    A task that is being worked on and comes again is dropped; one that was done is answered from memory, which is
-    bounded: beyond it, and after a crash, a task may be done twice. It is recorded once: the engine sees to that.
+    Core NATS delivers at most once, and the engine asks again for what it does not hear of. So a task that is being
+    worked on is dropped when it comes again, and one that was answered lately is answered from memory. A message with
+    a reply subject gets its results there instead, as a list in the tasks' order.
     """
 
-    def __init__(self, broker: NatsBroker, subject: str, *, service: str, do: Do, concurrency: int) -> None:
-        self._broker = broker
+    def __init__(
+        self,
+        subject: str,
+        *,
+        service: str,
+        do: Do,
+        concurrency: int,
+        client: Callable[[], Client],
+        metrics: WorkerMetrics,
+    ) -> None:
+        self._subject = subject
+        self._service = service
         self._do = do
         self._slots = asyncio.Semaphore(concurrency)
-        self._running: dict[str, tuple[float, Task]] = {}
-        self._done: OrderedDict[str, bytes] = OrderedDict()
-        self._done_bytes = 0
-        self._outbox: dict[int, list[bytes]] = defaultdict(list)
-        self._flushing: asyncio.Task[None] | None = None
+        self._client = client
+        self._metrics = metrics
+        self._held: dict[str, _Held] = {}
+        self._inbox = Inbox()
+        self._outbox = ResultOutbox(client, metrics.results_lost.inc)
         self._work: set[asyncio.Task[None]] = set()
-        broker.subscriber(subject, queue=service, decoder=whole_message, no_reply=True)(self._on_message)
+        self._stop_hearing: Callable[[], Awaitable[None]] | None = None
+        metrics.tasks_held.set_function(lambda: len(self._held))
+
+    def register(self, broker: NatsBroker) -> None:
+        """Hear the subject, once the broker starts."""
+        subscriber = broker.subscriber(self._subject, queue=self._service, decoder=whole_message, no_reply=True)
+        subscriber(self._on_message)
+        self._stop_hearing = subscriber.stop
 
     async def beat(self) -> None:
-        """Send heartbeats until cancelled."""
+        """Say of every task that takes longer that it is still worked on, until cancelled."""
         while True:
-            await asyncio.sleep(HEARTBEAT_S)
+            await asyncio.sleep(WORKER_LOOK_S)
             now = time.monotonic()
-            for began, task in list(self._running.values()):
-                if now - began >= HEARTBEAT_S:
-                    running = TaskResult(task.execution_id, task.step_path, task.attempt, "running")
-                    self._send(task.partition, encode_item(running))
+            for held in self._held.values():
+                if held.engine and now >= held.beat_at:
+                    held.beat_at += HEARTBEAT_S
+                    beat = _result(held.task, "running", duration_ms=(now - held.since) * 1000.0)
+                    self._outbox.put(held.task.partition, encode_item(beat))
 
-    async def close(self) -> None:
-        """Let what is running come to its end, and send its results."""
-        while self._work or self._flushing:
-            await asyncio.gather(*self._work, *([self._flushing] if self._flushing else []), return_exceptions=True)
+    async def drain(self) -> None:
+        """Take nothing more, and return when what was taken is answered."""
+        if self._stop_hearing is not None:
+            await self._stop_hearing()
+        while self._work:
+            await asyncio.wait(self._work)
+        await self._outbox.flushed()
 
     async def _on_message(self, message: NatsMessage) -> None:
+        raw = message.raw_message
         try:
-            tasks = _decode(message.body)
-        except InvalidInput:
-            _log.exception("a message on %s is no list of tasks", message.raw_message.subject)
+            tasks = _checked(_decode(raw.data))
+        except InvalidInput as error:
+            await self._refuse(raw.data, error, raw.reply)
             return
-        if message.reply_to:
-            self._spawn(self._reply(message.reply_to, tasks))
+        if raw.reply:
+            self._spawn(self._reply(raw.reply, tasks))
             return
         for task in tasks:
-            if task.task_id in self._running:
-                continue
-            done = self._done.get(task.task_id)
-            if done is not None:
-                self._send(task.partition, done)
-                continue
-            self._running[task.task_id] = (time.monotonic(), task)
-            self._spawn(self._run(task))
+            held = self._held.get(_key(task))
+            if held is None:
+                self._spawn(self._answer_engine(task))
+            else:
+                held.engine = True
+                self._metrics.tasks.labels("dropped").inc()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         running = asyncio.create_task(work)
         self._work.add(running)
         running.add_done_callback(self._work.discard)
 
-    async def _reply(self, reply_to: str, tasks: list[Task]) -> None:
-        results = await asyncio.gather(*(self._result(task) for task in tasks))
-        await client_of(self._broker).publish(reply_to, next(pack(map(encode_item, results)), b"[]"))
+    async def _answer_engine(self, task: Task) -> None:
+        self._outbox.put(task.partition, await self._answer(task, engine=True))
 
-    async def _run(self, task: Task) -> None:
+    async def _reply(self, subject: str, tasks: list[Task]) -> None:
+        answers = await asyncio.gather(*(self._answer(task, engine=False) for task in tasks))
         try:
-            result = encode_item(await self._result(task))
-        finally:
-            del self._running[task.task_id]
-        self._remember(task.task_id, result)
-        self._send(task.partition, result)
+            for body in pack(answers):
+                await self._client().publish(subject, body)
+        except (NatsError, PlatformError) as error:
+            _log.warning("%d results could not be sent to who asked: %r", len(answers), error)
 
-    async def _result(self, task: Task) -> TaskResult:
-        left = task.deadline_ms / 1000 - time.time()
+    async def _answer(self, task: Task, *, engine: bool) -> bytes:
+        key = _key(task)
+        held = self._held.get(key)
+        if held is None:
+            remembered = self._inbox.answer_to(key)
+            if remembered is not None:
+                self._metrics.tasks.labels("remembered").inc()
+                return remembered
+            if len(self._held) >= TASKS_HELD_MAX:
+                self._metrics.tasks.labels("refused").inc()
+                error = TaskError(Unavailable.code, "The worker has too many tasks already.", retryable=True)
+                return encode_item(_result(task, "error", error=error))
+            self._metrics.tasks.labels("taken").inc()
+            held = self._held[key] = _Held(task, asyncio.create_task(self._done(task)), engine=engine)
+            held.job.add_done_callback(lambda _: self._held.pop(key, None))
+        held.engine = held.engine or engine
+        return await asyncio.shield(held.job)
+
+    async def _done(self, task: Task) -> bytes:
+        begin_trace(task.traceparent)
         try:
-            async with self._slots, asyncio.timeout(max(0.0, left)):
-                return await self._do(task)
-        except TimeoutError:
-            error = TaskError("step_timeout", "The step's time was up before it was done.", retryable=True)
-        except Exception:  # noqa: BLE001 - a bug of the work: the engine is told, the worker goes on
-            _log.exception("%s failed", task.task_id)
+            async with self._slots:
+                result = await self._do(task)
+        except Exception:  # noqa: BLE001 - a bug in one task must be heard by its execution, not stall it
+            _log.exception("the task %s failed", task.task_id)
             error = TaskError("worker_failed", "The worker failed: its log says why.", retryable=True)
-        return TaskResult(task.execution_id, task.step_path, task.attempt, "error", error=error)
+            result = _result(task, "error", error=error)
+        encoded = encode_item(result)
+        if result.error is None or result.error.code != Unavailable.code:  # then nothing was begun
+            self._inbox.remember(_key(task), encoded)
+        return encoded
 
-    def _remember(self, task_id: str, result: bytes) -> None:
-        self._done[task_id] = result
-        self._done_bytes += len(result)
-        while len(self._done) > WORKER_MEMORY_ITEMS or self._done_bytes > WORKER_MEMORY_BYTES:
-            self._done_bytes -= len(self._done.popitem(last=False)[1])
-
-    def _send(self, partition: int, result: bytes) -> None:
-        """Send with whatever else is ready in this turn of the loop."""
-        self._outbox[partition].append(result)
-        if self._flushing is None:
-            self._flushing = asyncio.create_task(self._flush())
-
-    async def _flush(self) -> None:
+    async def _refuse(self, body: bytes, error: InvalidInput, reply: str) -> None:
+        self._metrics.messages_refused.inc()
         try:
-            await asyncio.sleep(0)
-            client = client_of(self._broker)
-            outbox, self._outbox = self._outbox, defaultdict(list)
-            for partition, results in outbox.items():
-                for body in pack(results):
-                    await client.publish(result_subject(partition), body)
-        finally:
-            self._flushing = None
-            if self._outbox:
-                self._flushing = asyncio.create_task(self._flush())
+            if reply:
+                refusal = {"status": "error", "error": TaskError(error.code, error.message)}
+                await self._client().publish(reply, b"[" + encode_item(refusal) + b"]")
+            else:
+                await bury(self._client(), self._service, self._subject, body, error.message)
+        except (NatsError, PlatformError, TimeoutError) as failure:
+            _log.warning("a message on %s was refused (%s) and lost: %r", self._subject, error.message, failure)
+
+
+def _checked(tasks: list[Task]) -> list[Task]:
+    for task in tasks:
+        if not 0 <= task.partition < PARTITIONS or not 0 <= task.attempt <= TASK_ATTEMPT_MAX or "\0" in task.task_id:
+            raise InvalidInput(f"The task {task.task_id[:200]!r} has a partition, attempt or id that cannot be.")
+    return tasks
+
+
+def _key(task: Task) -> str:
+    return f"{task.tenant_id}/{task.task_id}"
+
+
+def _result(task: Task, status: Any, **rest: Any) -> TaskResult:
+    return TaskResult(task.execution_id, task.step_path, task.attempt, status, **rest)

@@ -18,10 +18,14 @@ _sql = load_queries(Path(__file__).parent.parent / "eventstore" / "sql" / "event
 
 
 class Projection(Protocol):
-    """A read model. `apply` must give the same rows for the same events, whatever the batches."""
+    """A read model. `apply` must give the same rows for the same events, whatever the batches.
+
+    `of_facts` says that all of its `types` are public: it is then not woken by commits without one.
+    """
 
     name: str
     types: Sequence[str]
+    of_facts: bool
 
     async def apply(self, connection: Connection, events: Sequence[RecordedEvent]) -> None:
         """Change the rows for these events, in order, in the transaction that also moves the checkpoint."""
@@ -49,7 +53,7 @@ class ProjectionRunner:
     async def run(self) -> None:
         """Project until cancelled."""
         self.position = await self._log.read_checkpoint(self._projection.name)
-        with self._waker.listener() as listener:
+        with self._waker.listener(facts=self._projection.of_facts) as listener:
             while True:
                 if await self._advance():
                     await asyncio.sleep(PROJECTION_INTERVAL_S)  # a commit a batch, not one behind each of the log's

@@ -11,7 +11,7 @@ from nats.js.api import PubAck
 from shared.bus.cloudevents import headers_of, subject_of
 from shared.eventstore.event import RecordedEvent
 from shared.eventstore.ports import EventLog
-from shared.limits import EVENT_STORE_READ_PAGE, RELAY_ACK_TIMEOUT_S, RELAY_CHECKPOINT_S
+from shared.limits import EVENT_STORE_READ_PAGE, RELAY_ACK_TIMEOUT_S, RELAY_CHECKPOINT_S, RELAY_INTERVAL_S
 from shared.tail.waker import Waker
 
 _log = logging.getLogger(__name__)
@@ -40,12 +40,14 @@ class Relay:
         self._position = self._saved = await self._log.read_checkpoint(_NAME)
         # A whole page fits: waiting for room would turn a cancellation into an error of the client's.
         js = self._client.jetstream(publish_async_max_pending=EVENT_STORE_READ_PAGE)
-        with self._waker.listener() as listener:
+        with self._waker.listener(facts=True) as listener:
             while True:
                 if not self._client.is_connected:
                     await listener.wait()  # publishing now would only fill the buffer
-                elif not await self._relay_page(js):
-                    await self._save()
+                elif await self._relay_page(js):
+                    await asyncio.sleep(RELAY_INTERVAL_S)  # a read a handful of commits, not one behind each
+                else:
+                    await self._save_now_and_then()
                     await listener.wait()
 
     async def _relay_page(self, js: JetStreamContext) -> bool:
@@ -55,8 +57,7 @@ class Relay:
         if not await self._publish(js, page.events):
             return True
         self._position = page.upto
-        if asyncio.get_running_loop().time() - self._saved_at > RELAY_CHECKPOINT_S:
-            await self._save()
+        await self._save_now_and_then()
         return True
 
     async def _publish(self, js: JetStreamContext, events: Sequence[RecordedEvent]) -> bool:
@@ -76,8 +77,9 @@ class Relay:
                 ack.cancel()
         return True
 
-    async def _save(self) -> None:
-        if self._position != self._saved:
+    async def _save_now_and_then(self) -> None:
+        """Save the checkpoint, but not so often that its commits slow those of the log."""
+        now = asyncio.get_running_loop().time()
+        if self._position != self._saved and now - self._saved_at > RELAY_CHECKPOINT_S:
             await self._log.save_checkpoint(_NAME, self._position)
-            self._saved = self._position
-        self._saved_at = asyncio.get_running_loop().time()
+            self._saved, self._saved_at = self._position, now

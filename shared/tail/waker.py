@@ -8,49 +8,65 @@ from nats.aio.msg import Msg
 
 from shared.limits import TAIL_POLL_S, WAKE_INTERVAL_S
 
+_FACTS = b"facts"
+
 
 class Waker:
-    """One a process and service. A wake-up may be lost (the tails also look by themselves each second)."""
+    """One a process and service. A wake-up may be lost (the tails also look by themselves each second).
+
+    Most commits hold no public event: whoever only follows those is not woken by the others.
+    """
 
     def __init__(self, service: str) -> None:
         self._subject = f"wake.{service}"
-        self._waiting: set[asyncio.Event] = set()
+        self._of_all: set[asyncio.Event] = set()
+        self._of_facts: set[asyncio.Event] = set()
         self._client: Client | None = None
         self._said_at = 0.0
+        self._facts_unsaid = False
         self._later: asyncio.TimerHandle | None = None
 
     async def connect(self, client: Client) -> None:
         """Hear of commits in other processes, and tell them of ours."""
         self._client = client
 
-        async def on_wake(_: Msg) -> None:
-            self._set_all()
+        async def on_wake(message: Msg) -> None:
+            self._set(facts=message.data == _FACTS)
 
         await client.subscribe(self._subject, cb=on_wake)
 
-    def wake(self) -> None:
-        """Say that something was committed. Cheap: over NATS it is said at most 100 times a second."""
-        self._set_all()
+    def wake(self, *, facts: bool = True) -> None:
+        """Say that something was committed, with public events (`facts`) or without.
+
+        Cheap: over NATS it is said at most 100 times a second.
+        """
+        self._set(facts=facts)
+        self._facts_unsaid |= facts
         if self._client is None or self._later is not None:
             return
         loop = asyncio.get_running_loop()
         pause = self._said_at + WAKE_INTERVAL_S - loop.time()
         self._later = loop.call_later(max(0.0, pause), self._say)
 
-    def listener(self) -> "Listener":
-        """Return something to wait on."""
-        return Listener(self._waiting)
+    def listener(self, *, facts: bool = False) -> "Listener":
+        """Return something to wait on: for any commit, or for those with public events."""
+        return Listener(self._of_facts if facts else self._of_all)
 
     def _say(self) -> None:
         self._later = None
         loop = asyncio.get_running_loop()
         self._said_at = loop.time()
         if self._client is not None and self._client.is_connected:
-            self._tasks = loop.create_task(self._client.publish(self._subject, b""))
+            body = _FACTS if self._facts_unsaid else b""
+            self._saying = loop.create_task(self._client.publish(self._subject, body))
+        self._facts_unsaid = False
 
-    def _set_all(self) -> None:
-        for event in self._waiting:
+    def _set(self, *, facts: bool) -> None:
+        for event in self._of_all:
             event.set()
+        if facts:
+            for event in self._of_facts:
+                event.set()
 
 
 class Listener:

@@ -17,6 +17,7 @@ class WorkflowCounters:
     """How often each workflow ran, how it ended and how long it took."""
 
     name = "workflow_counters"
+    of_facts = True
     types: Sequence[str] = (
         e.ExecutionStarted.TYPE,
         e.ExecutionCompleted.TYPE,

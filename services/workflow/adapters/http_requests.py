@@ -1,5 +1,6 @@
 """Does `http` steps: one request to a public address, its answer bounded."""
 
+import asyncio
 import time
 from typing import Any
 
@@ -42,7 +43,8 @@ class HttpRequests:
         began = time.perf_counter()
         try:
             request = msgspec.convert(task.payload, HttpRequest)
-            status, output = await self._send(task, request)
+            async with asyncio.timeout(max(0.0, task.deadline_ms / 1000 - time.time())):
+                status, output = await self._send(task, request)
         except msgspec.ValidationError as error:
             return _failed(task, began, TaskError("http_request_invalid", f"The request is not one: {error}."))
         except PlatformError as error:
@@ -50,6 +52,9 @@ class HttpRequests:
         except _TooLarge:
             message = f"The answer is larger than {HTTP_RESPONSE_MAX_BYTES:,} bytes."
             return _failed(task, began, TaskError("result_too_large", message))
+        except TimeoutError:
+            message = "The step's time was up before it was done."
+            return _failed(task, began, TaskError("step_timeout", message, retryable=True))
         except httpx2.TimeoutException:
             message = f"No answer within {request.timeout_seconds:g} s."
             return _failed(task, began, TaskError("http_timeout", message, retryable=True))

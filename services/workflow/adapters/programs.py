@@ -1,5 +1,6 @@
 """Compiled definitions, cached: a revision never changes."""
 
+import asyncio
 import time
 from collections import OrderedDict
 from pathlib import Path
@@ -26,6 +27,7 @@ class PostgresPrograms:
         self._pool = pool
         self._programs: OrderedDict[tuple[UUID, int], Program] = OrderedDict()
         self._resolved: dict[tuple[UUID, str], tuple[float, Resolved]] = {}
+        self._asking: dict[tuple[UUID, str], asyncio.Task[Resolved]] = {}
 
     async def load(self, workflow_id: UUID, revision: int) -> Program:
         """Return a revision, compiled. Raises `StoreAway` as well as what the port says."""
@@ -43,9 +45,17 @@ class PostgresPrograms:
 
     async def resolve(self, tenant_id: UUID, workflow: str) -> Resolved:
         """Return the active revision of a workflow by id or slug; what was found is believed for a second."""
-        known = self._resolved.get((tenant_id, workflow))
+        key = (tenant_id, workflow)
+        known = self._resolved.get(key)
         if known is not None and known[0] > time.monotonic():
             return known[1]
+        asking = self._asking.get(key)
+        if asking is None:  # many ask at the same moment: each time that what is known has grown old
+            asking = self._asking[key] = asyncio.create_task(self._ask(tenant_id, workflow))
+            asking.add_done_callback(lambda _: self._asking.pop(key))
+        return await asyncio.shield(asking)
+
+    async def _ask(self, tenant_id: UUID, workflow: str) -> Resolved:
         with as_store_away():
             row = await self._pool.fetchrow(_sql.resolve, tenant_id, as_uuid(workflow), workflow)
         if row is None:

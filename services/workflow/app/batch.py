@@ -28,6 +28,7 @@ class Decided(msgspec.Struct):
     items: list[Item]
     events: list[DomainEvent] = []
     tasks: list[tuple[str, Task]] = []
+    facts: bool = False
 
 
 class Batch:
@@ -73,6 +74,7 @@ class Batch:
         if events:
             meta = _meta(item, state)
             unit.events += events
+            unit.facts = unit.facts or any(event.PUBLIC for event in events)
             unit.transition.events.extend(
                 NewEvent(state.tenant_id, state.id, before + place, event.TYPE, EXECUTION_EVENTS.encode(event), meta)
                 for place, event in enumerate(events, 1)

@@ -175,7 +175,7 @@ class Engine:
         if tasks:
             await self._dispatch.send(tasks)
         if decided:
-            self._waker.wake()
+            self._waker.wake(facts=any(d.facts for d in decided))
         await self._snapshot([d for d in decided if id(d.transition) not in late])
 
     def _settle(self, unit: Decided, position: int) -> None:

@@ -11,6 +11,7 @@ from nats.errors import Error as NatsError
 from services.workflow.entry.messages import (
     ANSWERS,
     CANCEL_SUBJECT,
+    REPLY_TO,
     START_SUBJECT,
     Answer,
     CancelExecution,
@@ -67,7 +68,7 @@ class CommandSender:
         body = b"[" + msgspec.json.encode(command) + b"]"
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                await self._client().jetstream().publish(subject, body, headers={"reply_to": answer_to})
+                await self._client().jetstream().publish(subject, body, headers={REPLY_TO: answer_to})
                 answer = _decode(await answered)[0]
         except (TimeoutError, NatsError) as error:
             raise EngineBusy(

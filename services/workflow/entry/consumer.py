@@ -2,12 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from faststream.nats import NatsBroker, NatsMessage
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
@@ -16,6 +15,7 @@ from services.workflow.app.starting import Executions, Request
 from services.workflow.entry.messages import (
     ANSWERS,
     CANCEL_SUBJECT,
+    REPLY_TO,
     START_SUBJECT,
     Answer,
     CancelExecution,
@@ -23,8 +23,7 @@ from services.workflow.entry.messages import (
     StartExecution,
 )
 from services.workflow.limits import COMMAND_ACK_WAIT_S, COMMANDS_IN_FLIGHT, ENGINE_MAX_QUEUED, MAX_STEP_RESULT_BYTES
-from shared.bus.broker import client_of
-from shared.bus.durable import consume
+from shared.bus.durable import DurableConsumer
 from shared.bus.envelope import EnvelopeDecoder
 from shared.bus.outcome import Done, Outcome, Poison, Retry
 from shared.bus.streams import COMMANDS
@@ -38,8 +37,8 @@ _cancels = EnvelopeDecoder(CancelExecution)
 _results = EnvelopeDecoder(TaskResult)
 
 
-def register(broker: NatsBroker, executions: Executions) -> None:
-    """Subscribe the service's handlers."""
+def consumers(client: Callable[[], Client], executions: Executions) -> list[DurableConsumer]:
+    """Return the readers of the service's commands."""
 
     async def start_one(command: StartExecution) -> Answer:
         accepted = await executions.start(
@@ -61,33 +60,34 @@ def register(broker: NatsBroker, executions: Executions) -> None:
         accepted = await executions.cancel(command.execution_id, command.tenant_id, command.reason, command.actor)
         return Answer(accepted.execution_id, accepted.status, accepted.version, accepted.position)
 
-    async def on_starts(message: NatsMessage) -> Outcome:
+    async def on_starts(message: Msg) -> Outcome:
         try:
-            commands = _starts(message.body)
+            commands = _starts(message.data)
         except InvalidInput as error:
             return Poison(error.message)
         answers = await _all([_answered(c.execution_id, start_one(c)) for c in commands])
-        return await _settle(broker, message, answers)
+        return await _settle(client(), message, answers)
 
-    async def on_cancels(message: NatsMessage) -> Outcome:
+    async def on_cancels(message: Msg) -> Outcome:
         try:
-            commands = _cancels(message.body)
+            commands = _cancels(message.data)
         except InvalidInput as error:
             return Poison(error.message)
         answers = await _all([_answered(c.execution_id, cancel_one(c)) for c in commands])
-        return await _settle(broker, message, answers)
+        return await _settle(client(), message, answers)
 
-    for subject, handler in ((START_SUBJECT, on_starts), (CANCEL_SUBJECT, on_cancels)):
-        consume(
-            broker,
-            COMMANDS,
-            subject,
+    return [
+        DurableConsumer(
             service="workflow",
+            stream=COMMANDS,
+            subject=subject,
             durable=f"workflow-{subject.rpartition('.')[2]}",
             handler=handler,
             max_in_flight=COMMANDS_IN_FLIGHT,
             ack_wait_s=COMMAND_ACK_WAIT_S,
         )
+        for subject, handler in ((START_SUBJECT, on_starts), (CANCEL_SUBJECT, on_cancels))
+    ]
 
 
 async def listen_to_results(client: Client, engine: Engine) -> None:
@@ -130,10 +130,11 @@ async def _answered(execution_id: UUID, work: Awaitable[Answer]) -> Answer:
         return Answer(execution_id, error=refusal)
 
 
-async def _settle(broker: NatsBroker, message: NatsMessage, answers: list[Answer]) -> Outcome:
+async def _settle(client: Client, message: Msg, answers: list[Answer]) -> Outcome:
     """Answer whoever waits. A command that only came at a bad time is delivered again; a wrong one is kept aside."""
-    if message.reply_to.startswith(ANSWERS):  # elsewhere, an answer could be taken for a fact or a result
-        await client_of(broker).publish(message.reply_to, msgspec.json.encode(answers))
+    reply_to = (message.headers or {}).get(REPLY_TO, "")
+    if reply_to.startswith(ANSWERS):  # elsewhere, an answer could be taken for a fact or a result
+        await client.publish(reply_to, msgspec.json.encode(answers))
         return Done()
     refused = [answer.error for answer in answers if answer.error is not None]
     if any(error.retry_after is not None for error in refused):

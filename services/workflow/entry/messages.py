@@ -12,6 +12,7 @@ CANCEL_SUBJECT = "commands.workflow.cancel-execution"
 # Where answers may go (`answers.<who asked>.…`). JetStream uses a message's own reply subject for its acks, so a
 # command names the subject of its answer in the header `reply_to`.
 ANSWERS = "answers."
+REPLY_TO = "reply_to"
 
 
 class StartExecution(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

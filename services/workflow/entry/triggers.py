@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from faststream.nats import NatsBroker, NatsMessage
+from nats.aio.msg import Msg
 
 from services.workflow.app.ports import Triggered, Triggers
 from services.workflow.app.starting import Executions, Request
@@ -13,7 +13,7 @@ from services.workflow.domain.language.conditions import compile_condition
 from services.workflow.domain.language.templates import compile_template
 from services.workflow.limits import EVENTS_IN_FLIGHT
 from shared.bus.cloudevents import tenant_of
-from shared.bus.durable import consume
+from shared.bus.durable import DurableConsumer
 from shared.bus.outcome import Done, Outcome, Poison
 from shared.bus.streams import EXTERNAL
 from shared.errors import PlatformError
@@ -22,20 +22,19 @@ from shared.ids import derived_id
 _log = logging.getLogger(__name__)
 
 
-def register(broker: NatsBroker, triggers: Triggers, executions: Executions) -> None:
-    """Subscribe to what tenants publish."""
+def trigger_consumer(triggers: Triggers, executions: Executions) -> DurableConsumer:
+    """Return the reader of what tenants publish."""
 
-    async def on_event(message: NatsMessage) -> Outcome:
-        raw = message.raw_message
+    async def on_event(message: Msg) -> Outcome:
         try:
-            tenant_id = tenant_of(raw.subject)
-            data = msgspec.json.decode(message.body or b"null")
+            tenant_id = tenant_of(message.subject)
+            data = msgspec.json.decode(message.data or b"null")
         except (ValueError, RecursionError) as error:
             return Poison(f"the event is not JSON: {error}")
-        subject = raw.subject.split(".", 2)[2]
-        headers = raw.headers or {}
+        subject = message.subject.split(".", 2)[2]
+        headers = message.headers or {}
         # Without an id of its own the event is named by its place in the stream, which stays when it comes again.
-        event_id = headers.get("ce-id") or str(raw.metadata.sequence.stream)
+        event_id = headers.get("ce-id") or str(message.metadata.sequence.stream)
         event = {"id": event_id, "subject": subject, "type": headers.get("ce-type"), "data": data}
         refused: list[str] = []
         for triggered in await triggers.of(tenant_id):
@@ -43,11 +42,10 @@ def register(broker: NatsBroker, triggers: Triggers, executions: Executions) -> 
                 refused += await _start(executions, triggered, tenant_id, event)
         return Poison("; ".join(refused)) if refused else Done()
 
-    consume(
-        broker,
-        EXTERNAL,
-        "events.*.external.>",
+    return DurableConsumer(
         service="workflow",
+        stream=EXTERNAL,
+        subject="events.*.external.>",
         durable="workflow-triggers",
         handler=on_event,
         max_in_flight=EVENTS_IN_FLIGHT,

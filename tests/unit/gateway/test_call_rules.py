@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from services.mcp_gateway.app.answers import AnswerMemory
 from services.mcp_gateway.domain.call import may_be_repeated, output_of, tool_said
 from services.mcp_gateway.domain.server import ServerConfig, ServerDefinition, check_definition, restarts, slug_of
+from shared.bus.inbox import Inbox
 from shared.bus.tasks import PARTITIONS, partition_of, result_subject, task_id_of
 from shared.errors import Unprocessable
 from shared.ids import derived_id, new_id
@@ -53,18 +53,18 @@ def test_an_error_is_retryable_only_if_the_tool_says_so(structured: dict[str, An
 
 
 def test_the_memory_is_bounded_in_number_and_bytes() -> None:
-    memory = AnswerMemory(answers=3, size=10)
+    memory = Inbox(items=3, size=10)
     for name in "abcd":
-        memory.put(name, name.encode())
-    assert [memory.get(name) for name in "abcd"] == [None, b"b", b"c", b"d"]
-    memory.get("b")
-    memory.put("e", b"e" * 8)
-    assert [memory.get(name) for name in "bcde"] == [b"b", None, b"d", b"e" * 8]
-    memory.put("f", b"f" * 11)
-    assert memory.get("f") is None
-    memory.put("e", b"")
-    memory.put("g", b"g" * 9)
-    assert memory.get("g") == b"g" * 9
+        memory.remember(name, name.encode())
+    assert [memory.answer_to(name) for name in "abcd"] == [None, b"b", b"c", b"d"]
+    memory.answer_to("b")
+    memory.remember("e", b"e" * 8)
+    assert [memory.answer_to(name) for name in "bcde"] == [b"b", None, b"d", b"e" * 8]
+    memory.remember("f", b"f" * 11)
+    assert memory.answer_to("f") is None
+    memory.remember("e", b"")
+    memory.remember("g", b"g" * 9)
+    assert memory.answer_to("g") == b"g" * 9
     assert len(memory) <= 3
 
 

@@ -21,28 +21,26 @@ class ResultOutbox:
         self._client = client
         self._lost = lost
         self._waiting: dict[int, list[bytes]] = {}
-        self._published: asyncio.Future[None] | None = None
         self._flushing: asyncio.Task[None] | None = None
 
-    def put(self, partition: int, result: bytes) -> "asyncio.Future[None]":
-        """Queue a result; the future is done when it was handed to the connection, or given up."""
-        loop = asyncio.get_running_loop()
+    def put(self, partition: int, result: bytes) -> None:
+        """Queue a result."""
         self._waiting.setdefault(partition, []).append(result)
-        if self._published is None:
-            self._published = loop.create_future()
         if self._flushing is None:
-            self._flushing = loop.create_task(self._flush())
-        return self._published
+            self._flushing = asyncio.create_task(self._flush())
+
+    async def flushed(self) -> None:
+        """Return when everything that was put was handed to the connection, or given up."""
+        while self._flushing is not None:
+            await asyncio.wait([self._flushing])
 
     async def _flush(self) -> None:
         try:
-            while self._published is not None:
+            while self._waiting:
                 await asyncio.sleep(0)  # let everything that is ready in this turn arrive
                 waiting, self._waiting = self._waiting, {}
-                published, self._published = self._published, None
                 for partition, results in waiting.items():
                     await self._publish(result_subject(partition), results)
-                published.set_result(None)
         finally:
             self._flushing = None
 
