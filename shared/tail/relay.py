@@ -11,7 +11,13 @@ from nats.js.api import PubAck
 from shared.bus.cloudevents import headers_of, subject_of
 from shared.eventstore.event import RecordedEvent
 from shared.eventstore.ports import EventLog
-from shared.limits import EVENT_STORE_READ_PAGE, RELAY_ACK_TIMEOUT_S, RELAY_CHECKPOINT_S, RELAY_INTERVAL_S
+from shared.limits import (
+    EVENT_STORE_READ_PAGE,
+    RELAY_ACK_TIMEOUT_S,
+    RELAY_BUSY_EVENTS,
+    RELAY_CHECKPOINT_S,
+    RELAY_PAUSE_S,
+)
 from shared.tail.waker import Waker
 
 _log = logging.getLogger(__name__)
@@ -44,21 +50,23 @@ class Relay:
             while True:
                 if not self._client.is_connected:
                     await listener.wait()  # publishing now would only fill the buffer
-                elif await self._relay_page(js):
-                    await asyncio.sleep(RELAY_INTERVAL_S)  # a read a handful of commits, not one behind each
-                else:
-                    await self._save_now_and_then()
-                    await listener.wait()
+                    continue
+                relayed = await self._relay_page(js)
+                if relayed is None:
+                    continue
+                await self._save_now_and_then()
+                if relayed >= RELAY_BUSY_EVENTS:
+                    await asyncio.sleep(RELAY_PAUSE_S)  # under load: a read a handful of commits, not one behind each
+                await listener.wait()
 
-    async def _relay_page(self, js: JetStreamContext) -> bool:
+    async def _relay_page(self, js: JetStreamContext) -> int | None:
+        """Relay what there is and return how much, or None if there may be more at once."""
         page = await self._log.read_page(self._position, EVENT_STORE_READ_PAGE, self._types)
-        if page.upto == self._position:
-            return False
         if not await self._publish(js, page.events):
-            return True
+            return None
+        full = page.upto - self._position == EVENT_STORE_READ_PAGE
         self._position = page.upto
-        await self._save_now_and_then()
-        return True
+        return None if full else len(page.events)
 
     async def _publish(self, js: JetStreamContext, events: Sequence[RecordedEvent]) -> bool:
         """Return whether JetStream has stored them all. A server that dies takes its acks with it: they never come."""
