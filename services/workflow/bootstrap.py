@@ -10,8 +10,10 @@ from services.workflow.adapters.triggers import PostgresTriggers
 from services.workflow.adapters.workflows import PostgresWorkflows
 from services.workflow.app.definitions import Definitions
 from services.workflow.app.engine import Engine
+from services.workflow.app.recording import Recorder
 from services.workflow.app.starting import Executions
 from services.workflow.app.states import States
+from services.workflow.app.tracking import Tracking
 from services.workflow.config import WorkflowSettings
 from services.workflow.domain.events import EXECUTION_EVENTS
 from services.workflow.domain.workflow_events import WORKFLOW_EVENTS
@@ -34,7 +36,9 @@ async def run(settings: WorkflowSettings) -> None:
         programs = PostgresPrograms(rt.worker_pool)
         transitions = PostgresTransitions(rt.worker_pool, rt.log)
         states = States(transitions, programs)
-        engine = Engine(transitions, states, NatsDispatch(rt.client), rt.waker, EngineMetrics(rt.registry))
+        tracking, metrics = Tracking(), EngineMetrics(rt.registry)
+        recorder = Recorder(transitions, states, tracking, NatsDispatch(rt.client), rt.waker, metrics)
+        engine = Engine(transitions, states, tracking, recorder, metrics)
         executions = Executions(engine, programs)
         for consumer in consumers(rt.client, executions):
             rt.consume(consumer)

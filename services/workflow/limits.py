@@ -65,10 +65,11 @@ DEFAULT_PRIORITY = 5
 
 # The engine.
 ENGINE_BATCH = 512
+ENGINE_BATCHES_WRITING = 2  # on their way to the log at once: while one is written the next is decided
 ENGINE_MAX_QUEUED = 20_000
 ENGINE_STATES_CACHED = 20_000
 ENGINE_PROGRAMS_CACHED = 1_000
-ENGINE_MAX_CONFLICTS = 10
+ENGINE_STOP_S = 5.0  # what is on its way to the log when the engine stops has so long to get there
 TASK_LEASE_MS = 3_000  # a task that was neither ended nor heard of for so long is sent again
 SWEEP_S = 0.5
 COMMANDS_IN_FLIGHT = 512
@@ -77,7 +78,6 @@ COMMAND_ACK_WAIT_S = 5.0  # a start that a killed engine had taken comes again a
 RECOVERY_PAGE = 500
 MAX_HISTORY_EVENTS = 50_000
 MAX_STEP_RESULT_BYTES = 1024 * 1024
-MAX_ENVELOPE_BYTES = 4 * 1024 * 1024
 RESOLVED_CACHE_S = 1.0
 MAX_WAIT_SECONDS = 60
 HTTP_CONCURRENCY = 256

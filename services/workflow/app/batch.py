@@ -64,6 +64,10 @@ class Batch:
         events = decide(state, program, _command(item, self._now))
         self._note(item, state, program, events, before)
 
+    def items(self) -> list[Item]:
+        """Return every item that was decided."""
+        return [item for unit in self.decided.values() for item in unit.items]
+
     def _note(
         self, item: Item, state: ExecutionState, program: Program, events: list[DomainEvent], before: int
     ) -> None:

@@ -2,48 +2,50 @@
 
 One loop owns every state, so there is nothing to lock. Whatever queues up during a commit is the next batch: alone, a
 result is handled at once; under load a commit carries hundreds. Nothing is published or answered before its commit.
+The next batch is decided while the last one is being written; what concerns an execution of a batch on its way waits
+for that batch.
 """
 
 import asyncio
 import logging
-import time
-from collections import deque
+from collections import defaultdict, deque
+from uuid import UUID
 
-from services.workflow.app.batch import Batch, Decided
+from services.workflow.app.batch import Batch
+from services.workflow.app.clock import now_ms
 from services.workflow.app.items import Accepted, CancelItem, Item, ResultItem, StartItem, WakeItem
-from services.workflow.app.ports import OUTAGES, Dispatch, Transition, TransitionStore
+from services.workflow.app.ports import OUTAGES, TransitionStore
+from services.workflow.app.recording import Recorder
 from services.workflow.app.recovery import adopt_open_executions
-from services.workflow.app.states import States, snapshot_of
+from services.workflow.app.states import States
 from services.workflow.app.tracking import Tracking
 from services.workflow.errors import EngineBusy
-from services.workflow.limits import ENGINE_BATCH, ENGINE_MAX_QUEUED, SWEEP_S
+from services.workflow.limits import ENGINE_BATCH, ENGINE_BATCHES_WRITING, ENGINE_MAX_QUEUED, ENGINE_STOP_S, SWEEP_S
 from services.workflow.metrics import EngineMetrics
 from shared.bus.tasks import TaskResult
-from shared.limits import SNAPSHOT_EVERY
-from shared.tail.waker import Waker
 
 _log = logging.getLogger(__name__)
 
 
-def _now() -> int:
-    return time.time_ns() // 1_000_000
-
-
 class Engine:
-    """Runs executions. `submit_*` may be called from any task of the event loop."""
+    """Runs executions. `start`, `cancel` and `results` may be called from any task of the event loop."""
 
     def __init__(
-        self, store: TransitionStore, states: States, dispatch: Dispatch, waker: Waker, metrics: EngineMetrics
+        self, store: TransitionStore, states: States, tracking: Tracking, recorder: Recorder, metrics: EngineMetrics
     ) -> None:
         self._store = store
         self._states = states
-        self._dispatch = dispatch
-        self._waker = waker
+        self._tracking = tracking
+        self._recorder = recorder
         self._metrics = metrics
-        self._tracking = Tracking()
         self._queue: deque[Item] = deque()
         self._wake = asyncio.Event()
         self._ready = asyncio.Event()
+        self._writing: set[asyncio.Task[None]] = set()
+        self._behind: dict[UUID, list[Item]] = {}
+        """By execution of a batch on its way: what waits for that."""
+        self._suspects: list[Item] = []
+        self._outage = False
 
     async def start(self, item: StartItem) -> Accepted:
         """Start an execution; return once that is durable. Raises `EngineBusy` when too much is queued."""
@@ -55,7 +57,7 @@ class Engine:
 
     def results(self, results: list[TaskResult]) -> None:
         """Take workers' answers and heartbeats."""
-        now = _now()
+        now = now_ms()
         for result in results:
             if result.status == "running":
                 self._tracking.heard(result.execution_id, result.step_path, now)
@@ -67,15 +69,14 @@ class Engine:
         """Take up what an earlier process left open, then run until cancelled."""
         sweeping = asyncio.create_task(self._sweep())
         try:
-            await adopt_open_executions(self._store, self._states, self._tracking)
+            await self._take_up()
             self._ready.set()
-            self._wake.set()
             while True:
-                while self._queue:
-                    await self._turn()
-                await self._wait()
+                await self._step()
         finally:
             sweeping.cancel()
+            if self._writing:
+                await asyncio.wait(self._writing, timeout=ENGINE_STOP_S)
             await asyncio.gather(sweeping, return_exceptions=True)
 
     async def check_ready(self) -> None:
@@ -90,119 +91,135 @@ class Engine:
         self._wake.set()
         return await done
 
+    async def _step(self) -> None:
+        if self._outage or self._suspects:
+            if self._writing:
+                await asyncio.wait(self._writing)
+            elif self._outage:
+                await self._recover()
+            else:
+                await self._handle_suspects()
+        elif len(self._writing) >= ENGINE_BATCHES_WRITING:
+            await asyncio.wait(self._writing, return_when=asyncio.FIRST_COMPLETED)
+        elif items := self._take():
+            await self._turn(items)
+        else:
+            await self._wait()
+
     async def _wait(self) -> None:
+        """Return when there may be something to do: something came, or fell due."""
         due = self._tracking.next_due()
         try:
-            async with asyncio.timeout(None if due is None else max(0.0, (due - _now()) / 1000)):
+            async with asyncio.timeout(None if due is None else max(0.0, (due - now_ms()) / 1000)):
                 await self._wake.wait()
         except TimeoutError:
             pass  # something is due
         self._wake.clear()
-        self._queue.extend(WakeItem(i, []) for i in self._tracking.pop_due(_now()))
+        self._queue.extend(WakeItem(i, []) for i in self._tracking.pop_due(now_ms()))
 
-    async def _turn(self) -> None:
-        items = [self._queue.popleft() for _ in range(min(ENGINE_BATCH, len(self._queue)))]
+    def _take(self) -> list[Item]:
+        items: list[Item] = []
+        while self._queue and len(items) < ENGINE_BATCH:
+            item = self._queue.popleft()
+            waiting = self._behind.get(item.execution_id)
+            (items if waiting is None else waiting).append(item)
+        return items
+
+    async def _turn(self, items: list[Item]) -> None:
         try:
-            await self._handle(items)
+            batch = await self._decide(items)
         except OUTAGES as error:
-            await self._after_outage(items, error)
-        except Exception:  # noqa: BLE001 - a bug in one item: the others are handled, each by itself
+            self._interrupted(items, error)
+        except Exception:  # noqa: BLE001 - a bug in one item: each is handled by itself
             _log.exception("a batch of %d items failed", len(items))
-            self._states.clear()
-            for item in items:
-                await self._handle_alone(item)
+            self._suspect(items)
+        else:
+            for execution_id in batch.decided:
+                self._behind[execution_id] = []
+            writing = asyncio.create_task(self._write(batch))
+            self._writing.add(writing)
+            writing.add_done_callback(self._writing.discard)
 
-    async def _handle(self, items: list[Item]) -> None:
+    async def _decide(self, items: list[Item]) -> Batch:
         believed_new = {item.execution_id for item in items if isinstance(item, StartItem) and item.known_new}
         states = await self._states.load(dict.fromkeys(item.execution_id for item in items), believed_new)
-        batch = Batch(states, self._tracking, _now())
+        batch = Batch(states, self._tracking, now_ms())
         for item in items:
             await batch.take(item, self._states.programs)
-        await self._record(batch)
+        return batch
 
-    async def _handle_alone(self, item: Item) -> None:
-        """Find the item that cannot be handled: it is a bug, and must not take its neighbours with it."""
+    async def _write(self, batch: Batch) -> None:
         try:
-            await self._handle([item])
+            again = await self._recorder.record(batch)
         except OUTAGES as error:
-            await self._after_outage([item], error)
-        except Exception as error:  # noqa: BLE001 - a bug: whoever waits is told, the engine goes on
-            _log.exception("%r was dropped", item)
-            self._metrics.dropped_items.inc()
-            self._states.forget(item.execution_id)
-            if isinstance(item, StartItem | CancelItem) and not item.done.done():
-                item.done.set_exception(error)
+            self._interrupted(batch.items(), error)
+            again = []
+        except Exception:  # noqa: BLE001 - as in `_turn`
+            _log.exception("a batch of %d executions could not be written", len(batch.decided))
+            self._suspect(batch.items())
+            again = []
+        for execution_id in batch.decided:
+            again += self._behind.pop(execution_id)
+        self._queue.extendleft(reversed(again))
+        self._wake.set()
 
-    async def _after_outage(self, items: list[Item], error: BaseException) -> None:
-        """The database went away, and whether the commit happened is unknown: read what the log says, and go on."""
+    def _suspect(self, items: list[Item]) -> None:
+        for item in items:
+            self._states.forget(item.execution_id)
+        self._suspects += items
+
+    async def _handle_suspects(self) -> None:
+        """Find the item that cannot be handled: it is a bug, and must not take its neighbours with it."""
+        suspects, self._suspects = self._suspects, []
+        for item in suspects:
+            try:
+                self._queue.extend(await self._recorder.record(await self._decide([item])))
+            except OUTAGES as error:
+                self._interrupted([item], error)
+            except Exception as error:  # noqa: BLE001 - a bug: whoever waits is told, the engine goes on
+                _log.exception("%r was dropped", item)
+                self._metrics.dropped_items.inc()
+                self._states.forget(item.execution_id)
+                if isinstance(item, StartItem | CancelItem) and not item.done.done():
+                    item.done.set_exception(error)
+
+    def _interrupted(self, items: list[Item], error: BaseException) -> None:
+        """The database went away, and whether the commit happened is unknown."""
         _log.warning("the engine pauses: %s: %s", type(error).__name__, error)
         self._metrics.failed_batches.inc()
         for item in items:
             if isinstance(item, StartItem | CancelItem) and not item.done.done():
                 item.done.set_exception(EngineBusy("The event store does not answer: try again.", retry_after=1))
         self._queue.extendleft(item for item in reversed(items) if isinstance(item, ResultItem))
-        self._states.clear()
-        self._tracking.clear()
+        self._outage = True
+
+    async def _recover(self) -> None:
+        """Read what the log says, and go on."""
+        await asyncio.sleep(SWEEP_S)
+        await self._take_up()
+        self._outage = False
+
+    async def _take_up(self) -> None:
         while True:
-            await asyncio.sleep(SWEEP_S)
+            self._states.clear()
+            self._tracking.clear()
             try:
                 await adopt_open_executions(self._store, self._states, self._tracking)
-            except OUTAGES as again:
-                _log.warning("the engine waits for the event store: %s", again)
+            except OUTAGES as error:
+                _log.warning("the engine waits for the event store: %s", error)
+                await asyncio.sleep(SWEEP_S)
             else:
                 return
-
-    async def _record(self, batch: Batch) -> None:
-        decided = [d for d in batch.decided.values() if d.transition.events]
-        position = 0
-        lost: list[Transition] = []
-        if decided:
-            began = time.perf_counter()
-            position, lost = await self._store.record([d.transition for d in decided])
-            self._metrics.commit_seconds.observe(time.perf_counter() - began)
-            self._metrics.batch_events.observe(sum(len(d.transition.events) for d in decided))
-        late = {id(transition) for transition in lost}
-        for unit in batch.decided.values():
-            if id(unit.transition) in late:
-                self._states.forget(unit.state.id)
-                for item in unit.items:
-                    if isinstance(item, StartItem):
-                        item.known_new = False
-                self._queue.extend(unit.items)  # decided again on what the other writer recorded
-            else:
-                self._settle(unit, position)
-        tasks = [task for d in batch.decided.values() if id(d.transition) not in late for task in d.tasks]
-        if tasks:
-            await self._dispatch.send(tasks)
-        if decided:
-            self._waker.wake(facts=any(d.facts for d in decided))
-        await self._snapshot([d for d in decided if id(d.transition) not in late])
-
-    def _settle(self, unit: Decided, position: int) -> None:
-        state = unit.state
-        if any(isinstance(item, WakeItem) for item in unit.items):
-            self._tracking.hold_against(state)
-        if unit.events:
-            self._tracking.follow(state.id, unit.events, state.status, _now())
-        self._states.keep(state)
-        for item in unit.items:
-            if isinstance(item, StartItem | CancelItem) and not item.done.done():
-                item.done.set_result(Accepted(state.id, state.status, state.version, position))
-
-    async def _snapshot(self, recorded: list[Decided]) -> None:
-        for unit in recorded:
-            version = unit.state.version
-            if version // SNAPSHOT_EVERY > (version - len(unit.events)) // SNAPSHOT_EVERY:
-                await self._store.save_snapshot(snapshot_of(unit.state))
 
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_S)
-            now = _now()
-            for execution_id, lost, late in list(self._tracking.overdue(now)):
-                if lost or late:
-                    self._queue.append(WakeItem(execution_id, lost))
-                    for path in lost:
-                        self._tracking.heard(execution_id, path, now)
-            if self._queue:
+            now = now_ms()
+            lost: dict[UUID, list[str]] = defaultdict(list)
+            for execution_id, paths in self._tracking.overdue(now):
+                lost[execution_id] += paths
+                for path in paths:
+                    self._tracking.heard(execution_id, path, now)
+            self._queue.extend(WakeItem(execution_id, paths) for execution_id, paths in lost.items())
+            if lost:
                 self._wake.set()

@@ -103,10 +103,10 @@ class Tracking:
             due.add(heapq.heappop(self._dues)[1])
         return {execution_id for execution_id in due if execution_id in self.open}
 
-    def overdue(self, now: int) -> Iterator[tuple[UUID, list[str], bool]]:
-        """Yield executions with tasks whose lease ran out, and whether a deadline has passed."""
+    def overdue(self, now: int) -> Iterator[tuple[UUID, list[str]]]:
+        """Yield executions with a deadline that has passed, or with tasks whose lease ran out: these are named."""
         for execution_id, known in self.open.items():
             lost = [path for path, task in known.tasks.items() if now - task.heard_at > TASK_LEASE_MS]
             late = known.deadline <= now or any(task.deadline <= now for task in known.tasks.values())
             if lost or late:
-                yield execution_id, lost, late
+                yield execution_id, lost

@@ -1,0 +1,84 @@
+"""Writes what a batch decided, then does what may be done once that is durable: publish, answer, wake the tails."""
+
+import time
+
+from services.workflow.app.batch import Batch, Decided
+from services.workflow.app.clock import now_ms
+from services.workflow.app.items import Accepted, CancelItem, Item, StartItem, WakeItem
+from services.workflow.app.ports import Dispatch, TransitionStore
+from services.workflow.app.states import States, snapshot_of
+from services.workflow.app.tracking import Tracking
+from services.workflow.metrics import EngineMetrics
+from shared.limits import SNAPSHOT_EVERY
+from shared.tail.waker import Waker
+
+
+class Recorder:
+    """The only way from a decision to the log."""
+
+    def __init__(
+        self,
+        store: TransitionStore,
+        states: States,
+        tracking: Tracking,
+        dispatch: Dispatch,
+        waker: Waker,
+        metrics: EngineMetrics,
+    ) -> None:
+        self._store = store
+        self._states = states
+        self._tracking = tracking
+        self._dispatch = dispatch
+        self._waker = waker
+        self._metrics = metrics
+
+    async def record(self, batch: Batch) -> list[Item]:
+        """Write a batch in one statement. Return the items to be decided again: another writer was ahead of them."""
+        decided = [unit for unit in batch.decided.values() if unit.transition.events]
+        position, late = 0, frozenset[int]()
+        if decided:
+            began = time.perf_counter()
+            position, lost = await self._store.record([unit.transition for unit in decided])
+            late = frozenset(id(transition) for transition in lost)
+            self._metrics.commit_seconds.observe(time.perf_counter() - began)
+            self._metrics.batch_events.observe(sum(len(unit.transition.events) for unit in decided))
+        again: list[Item] = []
+        recorded: list[Decided] = []
+        for unit in batch.decided.values():
+            if id(unit.transition) in late:
+                again += self._gave_way(unit)
+            else:
+                self._settle(unit, position)
+                recorded.append(unit)
+        tasks = [task for unit in recorded for task in unit.tasks]
+        if tasks:
+            await self._dispatch.send(tasks)
+        if decided:
+            self._waker.wake(facts=any(unit.facts for unit in decided))
+        for unit in recorded:
+            if _passed_a_snapshot(unit):
+                await self._store.save_snapshot(snapshot_of(unit.state))
+        return again
+
+    def _gave_way(self, unit: Decided) -> list[Item]:
+        self._states.forget(unit.state.id)
+        for item in unit.items:
+            if isinstance(item, StartItem):
+                item.known_new = False
+        return unit.items
+
+    def _settle(self, unit: Decided, position: int) -> None:
+        state = unit.state
+        if any(isinstance(item, WakeItem) for item in unit.items):
+            self._tracking.hold_against(state)
+        if unit.events:
+            self._tracking.follow(state.id, unit.events, state.status, now_ms())
+        self._states.keep(state)
+        for item in unit.items:
+            if isinstance(item, StartItem | CancelItem) and not item.done.done():
+                item.done.set_result(Accepted(state.id, state.status, state.version, position))
+
+
+def _passed_a_snapshot(unit: Decided) -> bool:
+    version = unit.state.version
+    return version // SNAPSHOT_EVERY > (version - len(unit.events)) // SNAPSHOT_EVERY
