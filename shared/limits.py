@@ -1,5 +1,7 @@
 """Bounds that every service shares. A service's own bounds stand in its `limits.py`."""
 
+import datetime as dt
+
 GC_THRESHOLD = 20_000  # allocations between two looks for cycles: of the many objects of a batch few are in one
 DB_POOL_SIZE = 8
 DB_COMMAND_TIMEOUT_S = 30.0
@@ -23,12 +25,16 @@ NATS_PENDING_BYTES = 512 * 1024 * 1024
 HTTP_BODY_MAX_BYTES = 4 * 1024 * 1024
 HTTP_DRAIN_S = 10
 DRAIN_S = 10  # what was taken from the bus has so long to end when a service stops
-JSON_MAX_DEPTH = 64
 IDEMPOTENCY_KEY_MAX = 255
-IDEMPOTENCY_TTL_S = 24 * 3600
+IDEMPOTENCY_TTL = dt.timedelta(hours=24)
+IDEMPOTENCY_CLAIM = dt.timedelta(minutes=1)  # a request that was not answered by then is taken as broken off
+IDEMPOTENCY_PURGE_S = 600.0
 READ_OWN_WRITES_WAIT_S = 2.0
+READ_OWN_WRITES_POLL_S = 0.02
 PAGE_MAX = 200
 PAGE_DEFAULT = 50
+WORD_MAX_CHARS = 256  # of a text that a list is narrowed by
+VERSION_MAX = 2**31 - 1  # of a stream
 REQUEST_TIMEOUT_S = 5.0  # one service asking another over NATS
 REDELIVERIES_MAX = 5  # of a durable message, before it goes to the dead-letter stream
 REDELIVERY_PAUSE_MAX_S = 30.0

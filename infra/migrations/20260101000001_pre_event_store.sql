@@ -61,21 +61,13 @@ BEGIN
         )$sql$, service);
     PERFORM platform.protect_table(service, 'snapshots', 'SELECT', 'SELECT, INSERT, UPDATE, DELETE');
 
-    -- Ids of messages whose effects are in this schema: a second delivery does nothing.
-    EXECUTE format($sql$
-        CREATE TABLE %I.inbox (
-            tenant_id   uuid NOT NULL,
-            message_id  uuid PRIMARY KEY,
-            received_at timestamptz NOT NULL DEFAULT clock_timestamp()
-        )$sql$, service);
-    PERFORM platform.protect_table(service, 'inbox', 'SELECT, INSERT', 'SELECT, INSERT, DELETE');
-
     -- Answers to requests that carried an Idempotency-Key.
     EXECUTE format($sql$
         CREATE TABLE %I.idempotency_keys (
             tenant_id    uuid NOT NULL,
             key          text NOT NULL,
             request_hash bytea NOT NULL,
+            resource_id  uuid NOT NULL,
             status       integer NOT NULL,
             body         bytea NOT NULL,
             headers      jsonb NOT NULL,

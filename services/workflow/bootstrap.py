@@ -9,6 +9,7 @@ from services.workflow.adapters.transitions import PostgresTransitions
 from services.workflow.adapters.triggers import PostgresTriggers
 from services.workflow.adapters.workflows import PostgresWorkflows
 from services.workflow.app.definitions import Definitions
+from services.workflow.app.endings import Endings
 from services.workflow.app.engine import Engine
 from services.workflow.app.recording import Recorder
 from services.workflow.app.starting import Executions
@@ -21,7 +22,6 @@ from services.workflow.entry.api import make_api
 from services.workflow.entry.commands import CommandSender
 from services.workflow.entry.consumer import consumers, listen_to_results
 from services.workflow.entry.triggers import trigger_consumer
-from services.workflow.entry.waiting import Endings
 from services.workflow.limits import HTTP_CONCURRENCY
 from services.workflow.metrics import EngineMetrics
 from shared.net.guard import guarded_client, parse_allowed_hosts
@@ -50,22 +50,22 @@ async def run(settings: WorkflowSettings) -> None:
         rt.readiness["engine"] = engine.check_ready
         rt.relay([*EXECUTION_EVENTS.public_types, *WORKFLOW_EVENTS.public_types])
         rt.project(WorkflowCounters())
-        endings = Endings()
+        reads = PostgresExecutions(rt.tenants, rt.reader)
+        endings = Endings(reads, rt.waker)
+        rt.background("endings", endings.run)
         sender = CommandSender(rt.client)
-        workflows = PostgresWorkflows(rt.tenants, rt.waker)
+        workflows = PostgresWorkflows(rt.tenants, rt.reader, rt.waker)
         app = make_api(
             rt,
             workflows=workflows,
             definitions=Definitions(workflows),
-            executions=PostgresExecutions(rt.tenants, rt.reader),
-            programs=programs,
+            executions=reads,
             sender=sender,
             endings=endings,
         )
 
         async def listen() -> None:
             await listen_to_results(rt.client(), engine)
-            await endings.listen(rt.client())
             await sender.listen()
 
         await rt.serve(app, before_consuming=listen)

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from shared.errors import Conflict, NotFound, PlatformError, Unavailable
+from shared.errors import Conflict, NotFound, Unavailable
 
 
 class EngineBusy(Unavailable):
@@ -50,10 +50,14 @@ class SlugTaken(Conflict):
     code = "slug_taken"
 
 
-class ResultTooLarge(PlatformError):
-    """A step's result is above the bound."""
+class WorkflowExists(Conflict):
+    """There is a workflow with this id, defined by the event at `position`."""
 
-    code = "result_too_large"
+    code = "workflow_exists"
+
+    def __init__(self, workflow_id: UUID, position: int) -> None:
+        super().__init__(f"There is a workflow {workflow_id} already.")
+        self.position = position
 
 
 STATUSES = {
@@ -64,6 +68,7 @@ STATUSES = {
     "workflow_not_active": 409,
     "workflow_in_use": 409,
     "slug_taken": 409,
+    "workflow_exists": 409,
     "definition_invalid": 422,
     "input_invalid": 422,
     "template_invalid": 422,

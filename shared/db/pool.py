@@ -59,6 +59,10 @@ class TenantPool:
         async with self.connection(scope) as connection, connection.transaction():
             yield connection
 
+    async def shared_value(self, query: str, *arguments: object) -> Any:
+        """Return one value of a table that is no tenant's: of all others this shows nothing."""
+        return await self._pool.fetchval(query, *arguments)
+
     async def close(self) -> None:
         """Close every connection."""
         await self._pool.close()

@@ -59,3 +59,7 @@ class EventReader(Protocol):
     ) -> list[RecordedEvent]:
         """Return a stream's events with `after < version <= upto`, in order."""
         ...
+
+    async def read_checkpoint(self, name: str) -> int:
+        """Return how far a tail has read, 0 if it never did. It says nothing of any tenant."""
+        ...

@@ -115,3 +115,7 @@ class PostgresEventReader:
         """Return a stream's events with `after < version <= upto`, as row-level security shows them."""
         async with self._pool.connection(scope) as connection:
             return _recorded(await connection.fetch(_sql.read_stream, stream_id, after, upto, limit))
+
+    async def read_checkpoint(self, name: str) -> int:
+        """Return how far a tail has read, 0 if it never did."""
+        return int(await self._pool.shared_value(_sql.read_checkpoint, name) or 0)

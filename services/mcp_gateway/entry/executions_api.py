@@ -23,9 +23,8 @@ from services.mcp_gateway.errors import CallFailed
 from shared.auth.scopes import MCP_EXECUTE, MCP_READ
 from shared.db.pool import TenantPool
 from shared.errors import NotFound
-from shared.http.idempotency import key_of, once
+from shared.http.idempotency import once
 from shared.http.pages import DEFAULT_LIMIT, Cursor, Limit, Offset, decode_cursor, encode_cursor
-from shared.ids import derived_id, new_id
 from shared.scope import TenantScope
 
 _TAGS = ["mcp executions"]
@@ -43,18 +42,17 @@ async def execute(
     """
     calls: ToolCalls = state.calls
     tenants: TenantPool = state.tenants
-    key = key_of(request)
-    call = CallRequest(
-        id=new_id() if key is None else derived_id("tool-call", caller.tenant_id, caller.actor, key),
-        server=data.server_id,
-        tool_name=data.tool_name,
-        arguments=data.tool_input,
-        timeout_seconds=data.timeout_seconds,
-        agent_id=data.agent_id,
-        conversation_id=data.conversation_id,
-    )
 
-    async def handle() -> Response[ExecuteAnswer]:
+    async def handle(call_id: UUID) -> Response[ExecuteAnswer]:
+        call = CallRequest(
+            id=call_id,
+            server=data.server_id,
+            tool_name=data.tool_name,
+            arguments=data.tool_input,
+            timeout_seconds=data.timeout_seconds,
+            agent_id=data.agent_id,
+            conversation_id=data.conversation_id,
+        )
         outcome = await calls.execute(caller, call)
         failure = outcome.failure
         if failure is not None and failure.code != _TOOL_SAID:

@@ -1,6 +1,7 @@
 """`/api/v1/mcp/servers`: the registry, discovery and health."""
 
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import msgspec
 from litestar import Request, Response, delete, get, patch, post
@@ -27,9 +28,8 @@ from services.mcp_gateway.limits import SERVERS_PER_TENANT_MAX
 from shared.auth.scopes import MCP_READ, MCP_WRITE
 from shared.db.pool import TenantPool
 from shared.errors import Conflict, FieldFault, PreconditionFailed, Unprocessable
-from shared.http.idempotency import key_of, once
+from shared.http.idempotency import once
 from shared.http.pages import DEFAULT_LIMIT, Limit, Offset
-from shared.ids import derived_id
 from shared.scope import TenantScope
 
 _TAGS = ["mcp servers"]
@@ -60,10 +60,8 @@ async def create_server(
     check_definition(definition)
     _refuse_bundled(definition)
     gateway.launch_rules.check(definition)
-    key = key_of(request)
-    server_id = None if key is None else derived_id("mcp-server", caller.tenant_id, caller.actor, key)
 
-    async def handle() -> Response[ServerView]:
+    async def handle(server_id: UUID) -> Response[ServerView]:
         server = await gateway.registry.register(caller, definition, server_id)
         view = server_view(_fresh(server))
         headers = {"Location": f"/api/v1/mcp/servers/{server.id}", "ETag": _etag(server)}

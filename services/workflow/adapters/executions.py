@@ -1,14 +1,17 @@
 """Executions on Postgres, one tenant at a time: status rows for lists, events for everything else."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from services.workflow.adapters.outages import as_store_away
 from services.workflow.errors import ExecutionNotFound
 from shared.db.pool import TenantPool
 from shared.db.queries import load_queries
 from shared.eventstore.event import RecordedEvent
 from shared.eventstore.ports import EventReader
+from shared.paging import Place
 from shared.scope import TenantScope
 
 _sql = load_queries(Path(__file__).parent / "sql" / "executions.sql")
@@ -50,12 +53,19 @@ class PostgresExecutions:
         *,
         workflow_id: UUID | None,
         status: str | None,
-        before: UUID | None,
+        before: Place | None,
         offset: int,
         limit: int,
     ) -> tuple[list[Any], int]:
         """Return status rows, newest first, and how many there are in all."""
         async with self._pool.connection(scope) as connection:
-            rows = await connection.fetch(_sql.list_rows, workflow_id, status, before, offset, limit)
+            place = before or (None, None)
+            rows = await connection.fetch(_sql.list_rows, workflow_id, status, *place, offset, limit)
             total = await connection.fetchval(_sql.count_rows, workflow_id, status)
         return list(rows), int(total)
+
+    async def ended(self, scope: TenantScope, ids: Sequence[UUID]) -> list[UUID]:
+        """Return those of these executions that ended."""
+        with as_store_away():
+            async with self._pool.connection(scope) as connection:
+                return [row[0] for row in await connection.fetch(_sql.ended, list(ids))]

@@ -20,27 +20,42 @@ from shared.db.queries import load_queries
 _sql = load_queries(Path(__file__).parent / "sql" / "workflows.sql")
 
 
+class ProgramCache:
+    """The programs that were used last."""
+
+    def __init__(self) -> None:
+        self._programs: OrderedDict[tuple[UUID, ...], Program] = OrderedDict()
+
+    def get(self, *key: Any) -> Program | None:
+        """Return what is kept under the key."""
+        return self._programs.get(key)
+
+    def compile(self, raw: bytes | None, workflow_id: UUID, revision: int, *key: Any) -> Program:
+        """Compile a stored definition and keep it. Raises `WorkflowNotFound` if there is none."""
+        if raw is None:
+            raise WorkflowNotFound(f"There is no revision {revision} of workflow {workflow_id}.")
+        program = self._programs[key] = compile_program(parse_definition(bytes(raw)))
+        while len(self._programs) > ENGINE_PROGRAMS_CACHED:
+            self._programs.popitem(last=False)
+        return program
+
+
 class PostgresPrograms:
     """`Programs` over the worker pool."""
 
     def __init__(self, pool: "asyncpg.Pool[Any]") -> None:
         self._pool = pool
-        self._programs: OrderedDict[tuple[UUID, int], Program] = OrderedDict()
+        self._programs = ProgramCache()
         self._resolved: dict[tuple[UUID, str], tuple[float, Resolved]] = {}
         self._asking: dict[tuple[UUID, str], asyncio.Task[Resolved]] = {}
 
     async def load(self, workflow_id: UUID, revision: int) -> Program:
         """Return a revision, compiled. Raises `StoreAway` as well as what the port says."""
-        key = (workflow_id, revision)
-        program = self._programs.get(key)
+        program = self._programs.get(workflow_id, revision)
         if program is None:
             with as_store_away():
                 raw = await self._pool.fetchval(_sql.definition, workflow_id, revision)
-            if raw is None:
-                raise WorkflowNotFound(f"There is no revision {revision} of workflow {workflow_id}.")
-            program = self._programs[key] = compile_program(parse_definition(bytes(raw)))
-            while len(self._programs) > ENGINE_PROGRAMS_CACHED:
-                self._programs.popitem(last=False)
+            program = self._programs.compile(raw, workflow_id, revision, workflow_id, revision)
         return program
 
     async def resolve(self, tenant_id: UUID, workflow: str) -> Resolved:

@@ -62,8 +62,6 @@ class PostgresTransitions:
                 [r.workflow_id for r in rows],
                 [r.revision for r in rows],
                 [r.status for r in rows],
-                [r.partition for r in rows],
-                [r.wake_at for r in rows],
                 [r.started_at for r in rows],
                 [r.completed_at for r in rows],
                 [r.version for r in rows],

@@ -7,14 +7,21 @@ from uuid import UUID
 
 import asyncpg
 
+from services.workflow.adapters.counters import WorkflowCounters
+from services.workflow.adapters.programs import ProgramCache
 from services.workflow.app.definitions import WorkflowRow
+from services.workflow.app.ports import WorkflowFilter
+from services.workflow.domain.language.program import Program
 from services.workflow.domain.workflow_events import WORKFLOW_EVENTS, WorkflowDefined, WorkflowRevised
-from services.workflow.errors import SlugTaken, WorkflowNotFound
+from services.workflow.errors import SlugTaken, WorkflowExists, WorkflowNotFound
 from shared.db.pool import Connection, TenantPool
 from shared.db.queries import load_queries
 from shared.eventstore.catalogue import DomainEvent
+from shared.eventstore.errors import ConcurrentAppend
 from shared.eventstore.event import EventMeta, NewEvent, encode_meta
+from shared.eventstore.ports import EventReader
 from shared.eventstore.postgres import append_in
+from shared.paging import Place
 from shared.scope import TenantScope
 from shared.tail.waker import Waker
 from shared.telemetry.trace import current_traceparent
@@ -22,12 +29,18 @@ from shared.telemetry.trace import current_traceparent
 _sql = load_queries(Path(__file__).parent / "sql" / "workflows.sql")
 
 
+class _IdTaken(Exception):
+    pass
+
+
 class PostgresWorkflows:
     """`WorkflowRepository` over the pool that answers requests."""
 
-    def __init__(self, pool: TenantPool, waker: Waker) -> None:
+    def __init__(self, pool: TenantPool, reader: EventReader, waker: Waker) -> None:
         self._pool = pool
+        self._reader = reader
         self._waker = waker
+        self._programs = ProgramCache()
 
     async def get(self, scope: TenantScope, workflow_id: UUID) -> WorkflowRow:
         """Return a workflow."""
@@ -44,24 +57,33 @@ class PostgresWorkflows:
         return record
 
     async def page(
-        self,
-        scope: TenantScope,
-        *,
-        category: str | None,
-        tag: str | None,
-        q: str | None,
-        status: str | None,
-        offset: int,
-        limit: int,
-    ) -> list[Any]:
-        """Return rows, oldest first, each with the total in `total`."""
+        self, scope: TenantScope, wanted: WorkflowFilter, after: Place | None, offset: int, limit: int
+    ) -> tuple[list[Any], int]:
+        """Return a page, oldest first, and how many there are in all."""
+        narrowed = (wanted.slug, wanted.category, wanted.tag, wanted.q, wanted.status)
+        place = after or (None, None)
         async with self._pool.connection(scope) as connection:
-            return list(await connection.fetch(_sql.list, category, tag, q, status, offset, limit))
+            rows = await connection.fetch(_sql.list, *narrowed, *place, offset, limit)
+            return list(rows), int(await connection.fetchval(_sql.count, *narrowed))
 
     async def revisions(self, scope: TenantScope, workflow_id: UUID) -> list[Any]:
         """Return every revision, newest first."""
         async with self._pool.connection(scope) as connection:
             return list(await connection.fetch(_sql.revisions, workflow_id))
+
+    async def program(self, scope: TenantScope, workflow_id: UUID, revision: int) -> Program:
+        """Return a revision, compiled."""
+        key = (scope.tenant_id, workflow_id, revision)
+        program = self._programs.get(*key)
+        if program is None:
+            async with self._pool.connection(scope) as connection:
+                raw = await connection.fetchval(_sql.definition, workflow_id, revision)
+            program = self._programs.compile(raw, workflow_id, revision, *key)
+        return program
+
+    async def counted_upto(self) -> int:
+        """Return the position up to which the counters count."""
+        return await self._reader.read_checkpoint(WorkflowCounters.name)
 
     async def has_executions(self, scope: TenantScope, workflow_id: UUID) -> bool:
         """Return whether the workflow ever ran."""
@@ -80,12 +102,19 @@ class PostgresWorkflows:
         """Write the row with its event."""
         meta = encode_meta(EventMeta(scope.actor, str(workflow_id), None, current_traceparent()))
         new = NewEvent(scope.tenant_id, workflow_id, expected + 1, event.TYPE, WORKFLOW_EVENTS.encode(event), meta)
-        async with self._pool.transaction(scope) as connection:
-            if row is None:
-                await connection.execute(_sql.delete, workflow_id)
-            else:
-                await self._write(connection, scope, row, event, now)
-            position = await append_in(connection, [new])
+        try:
+            async with self._pool.transaction(scope) as connection:
+                if row is None:
+                    await connection.execute(_sql.delete, workflow_id)
+                else:
+                    await self._write(connection, scope, row, event, now)
+                position = await append_in(connection, [new])
+        except _IdTaken as error:
+            async with self._pool.connection(scope) as connection:
+                defined = await connection.fetchval(_sql.defined_at, workflow_id)
+            if defined is None:  # it is another tenant's: an id that nobody could know
+                raise ConcurrentAppend(frozenset({workflow_id})) from error
+            raise WorkflowExists(workflow_id, defined) from error
         self._waker.wake()
         return position
 
@@ -100,6 +129,8 @@ class PostgresWorkflows:
             else:
                 await connection.execute(_sql.update, row.id, *head, *tail, now)
         except asyncpg.UniqueViolationError as error:
+            if error.constraint_name != "workflows_slug":
+                raise _IdTaken from error
             raise SlugTaken(f"There is a workflow with the slug {row.slug!r} already.") from error
         if isinstance(event, WorkflowDefined | WorkflowRevised):
             await connection.execute(

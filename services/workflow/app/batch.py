@@ -9,15 +9,18 @@ from services.workflow.app.items import CancelItem, Item, ResultItem, StartItem,
 from services.workflow.app.ports import Programs, StatusRow, Transition
 from services.workflow.app.tracking import Tracking
 from services.workflow.domain import commands as c
-from services.workflow.domain.decide import decide
+from services.workflow.domain.decide import abandon, decide
 from services.workflow.domain.events import EXECUTION_EVENTS, StepScheduled
 from services.workflow.domain.language.program import Program
 from services.workflow.domain.state import ExecutionState
 from services.workflow.domain.step_error import StepError
 from services.workflow.errors import ExecutionNotFound
 from shared.bus.tasks import Task, TaskResult, partition_of, task_id_of
+from shared.errors import PlatformError
 from shared.eventstore.catalogue import DomainEvent
 from shared.eventstore.event import EventMeta, NewEvent, encode_meta
+
+ENGINE = "service:workflow"
 
 
 class Decided(msgspec.Struct):
@@ -57,44 +60,52 @@ class Batch:
         workflow_id, revision = state.workflow_id, state.revision
         if isinstance(item, StartItem) and state.version == 0:
             workflow_id, revision = item.workflow_id, item.revision
+            state.traceparent = item.traceparent
         if workflow_id is None:
             return
-        program = await programs.load(workflow_id, revision)
         before = state.version
+        try:
+            program = await programs.load(workflow_id, revision)
+        except PlatformError as error:
+            if error.retry_after is not None or before == 0:
+                raise
+            reason = f"Revision {revision} of the workflow cannot be read any more: {error.message}"
+            self._note(item, state, abandon(state, self._now, StepError("definition_unreadable", reason)), before)
+            return
         events = decide(state, program, _command(item, self._now))
-        self._note(item, state, program, events, before)
+        self._note(item, state, events, before)
+        self._ask(item, state, program, events)
 
     def items(self) -> list[Item]:
         """Return every item that was decided."""
         return [item for unit in self.decided.values() for item in unit.items]
 
-    def _note(
-        self, item: Item, state: ExecutionState, program: Program, events: list[DomainEvent], before: int
-    ) -> None:
+    def _note(self, item: Item, state: ExecutionState, events: list[DomainEvent], before: int) -> None:
         unit = self.decided.get(state.id)
         if unit is None:
             unit = self.decided[state.id] = Decided(state, Transition([], None), [])
         unit.items.append(item)
-        if events:
-            meta = _meta(item, state)
-            unit.events += events
-            unit.facts = unit.facts or any(event.PUBLIC for event in events)
-            unit.transition.events.extend(
-                NewEvent(state.tenant_id, state.id, before + place, event.TYPE, EXECUTION_EVENTS.encode(event), meta)
-                for place, event in enumerate(events, 1)
-            )
-            unit.tasks += [
-                self._task(state, program, e.path)
-                for e in events
-                if isinstance(e, StepScheduled) and e.path in state.open_tasks
-            ]
-            known = self._tracking.open.get(state.id)
-            if known is None or state.ended or known.row_status != state.status:
-                unit.transition = msgspec.structs.replace(unit.transition, row=_row(state))
-        if isinstance(item, WakeItem) and item.lost:
-            unit.tasks += [
-                self._task(state, program, path) for path in item.lost if path in state.open_tasks and not events
-            ]
+        if not events:
+            return
+        meta = _meta(item, state)
+        unit.events += events
+        unit.facts = unit.facts or any(event.PUBLIC for event in events)
+        unit.transition.events.extend(
+            NewEvent(state.tenant_id, state.id, before + place, event.TYPE, EXECUTION_EVENTS.encode(event), meta)
+            for place, event in enumerate(events, 1)
+        )
+        known = self._tracking.open.get(state.id)
+        # A row that an earlier item of this batch wants written shows what that item left: the last one decides.
+        if known is None or state.ended or known.row_status != state.status or unit.transition.row is not None:
+            unit.transition = msgspec.structs.replace(unit.transition, row=_row(state))
+
+    def _ask(self, item: Item, state: ExecutionState, program: Program, events: list[DomainEvent]) -> None:
+        """Make the tasks that follow: what was scheduled just now, or what a worker was not heard of."""
+        paths = [event.path for event in events if isinstance(event, StepScheduled)]
+        if isinstance(item, WakeItem) and not events:
+            paths = item.lost
+        unit = self.decided[state.id]
+        unit.tasks += [self._task(state, program, path) for path in paths if path in state.open_tasks]
 
     def _task(self, state: ExecutionState, program: Program, path: str) -> tuple[str, Task]:
         """Make a task. What leaves in one turn comes back on one partition, so that results travel in lists, too."""
@@ -114,6 +125,7 @@ class Batch:
             partition=self._partition,
             deadline_ms=step.deadline or 0,
             payload=payload,
+            traceparent=state.traceparent,
         )
 
 
@@ -141,14 +153,12 @@ def _result(result: TaskResult, now: int) -> c.Command:
 
 
 def _meta(item: Item, state: ExecutionState) -> bytes:
-    if isinstance(item, StartItem):
-        return encode_meta(EventMeta(item.actor, str(state.id), None, item.traceparent))
-    if isinstance(item, CancelItem):
-        return encode_meta(EventMeta(item.actor, str(state.id)))
-    if isinstance(item, ResultItem):
-        cause = task_id_of(state.id, item.result.step_path, item.result.attempt)
-        return encode_meta(EventMeta("service:workflow", str(state.id), cause))
-    return encode_meta(EventMeta("service:workflow", str(state.id)))
+    actor, cause = ENGINE, None
+    if isinstance(item, StartItem | CancelItem):
+        actor = item.actor
+    elif isinstance(item, ResultItem):
+        cause = f"{state.key}/{item.result.step_path}/{item.result.attempt}"
+    return encode_meta(EventMeta(actor, state.key, cause, state.traceparent))
 
 
 def _time(milliseconds: int) -> dt.datetime:
@@ -158,16 +168,12 @@ def _time(milliseconds: int) -> dt.datetime:
 def _row(state: ExecutionState) -> StatusRow:
     if state.workflow_id is None:
         raise ValueError("an execution without a start has no row")
-    dues = [state.steps[path].due for path in state.open_timers]
-    wake = min((due for due in dues if due is not None), default=None)
     return StatusRow(
         state.tenant_id,
         state.id,
         state.workflow_id,
         state.revision,
         state.status,
-        partition_of(state.id),
-        None if wake is None or state.ended else _time(wake),
         _time(state.started_at),
         None if state.ended_at is None else _time(state.ended_at),
         state.version,

@@ -17,13 +17,14 @@ from services.workflow.domain.workflow_events import (
     definition_of,
 )
 from services.workflow.errors import WorkflowInUse
-from shared.errors import PreconditionFailed
+from shared.errors import FieldFault, InvalidInput, PreconditionFailed
 from shared.eventstore.catalogue import DomainEvent
 from shared.scope import TenantScope
 
 DRAFT = "draft"
 ACTIVE = "active"
 ARCHIVED = "archived"
+_STATUS_FAULT = FieldFault("status", "One of: draft, active. Later: POST …/activate or …/archive.", "bad_status")
 
 
 class WorkflowRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +80,9 @@ class Definitions:
     async def create(self, scope: TenantScope, workflow_id: UUID, body: dict[str, Any], now: dt.datetime) -> int:
         """Define a workflow. It is a draft unless the body says `status: active`."""
         status = body.pop("status", DRAFT)
-        row = _row(workflow_id, _checked(body), ACTIVE if status == ACTIVE else DRAFT, 1, 1)
+        if status not in {DRAFT, ACTIVE}:
+            raise InvalidInput("A new workflow is a draft or active.", faults=[_STATUS_FAULT])
+        row = _row(workflow_id, _checked(body), status, 1, 1)
         event = WorkflowDefined(slug=row.slug, definition=definition_of(row.definition))
         return await self._repository.save(scope, row, workflow_id, 0, event, now)
 
@@ -92,16 +95,19 @@ class Definitions:
         if_match: int | None,
     ) -> int:
         """Store a new revision: the definition with the given fields changed."""
+        if "status" in changes:
+            raise InvalidInput("The status is changed by activating or archiving.", faults=[_STATUS_FAULT])
         row = await self._matching(scope, workflow_id, if_match)
-        changes.pop("status", None)
         definition = _checked({**definition_of(row.definition), **changes})
         new = _row(workflow_id, definition, row.status, row.revision + 1, row.stream_version + 1)
         event = WorkflowRevised(slug=new.slug, definition=definition_of(new.definition), revision=new.revision)
         return await self._repository.save(scope, new, workflow_id, row.stream_version, event, now)
 
-    async def set_status(self, scope: TenantScope, workflow_id: UUID, status: str, now: dt.datetime) -> int:
-        """Activate or archive. Activation checks the whole definition once more, as today's code understands it."""
+    async def set_status(self, scope: TenantScope, workflow_id: UUID, status: str, now: dt.datetime) -> int | None:
+        """Activate or archive; None if it is so already. Activation checks the definition as today's code reads it."""
         row = await self._repository.get(scope, workflow_id)
+        if row.status == status:
+            return None
         if status == ACTIVE:
             compile_program(parse_definition(row.definition))
         new = msgspec.structs.replace(row, status=status, stream_version=row.stream_version + 1)

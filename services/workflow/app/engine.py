@@ -107,7 +107,7 @@ class Engine:
             await self._wait()
 
     async def _wait(self) -> None:
-        """Return when there may be something to do: something came, or fell due."""
+        """Return when there may be something to do: something came, or falls due."""
         due = self._tracking.next_due()
         try:
             async with asyncio.timeout(None if due is None else max(0.0, (due - now_ms()) / 1000)):
@@ -115,9 +115,10 @@ class Engine:
         except TimeoutError:
             pass  # something is due
         self._wake.clear()
-        self._queue.extend(WakeItem(i, []) for i in self._tracking.pop_due(now_ms()))
 
     def _take(self) -> list[Item]:
+        # Looked at each time: under load the queue is never empty, and what is due is due all the same.
+        self._queue.extend(WakeItem(i, []) for i in self._tracking.pop_due(now_ms()))
         items: list[Item] = []
         while self._queue and len(items) < ENGINE_BATCH:
             item = self._queue.popleft()
@@ -214,6 +215,8 @@ class Engine:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_S)
+            if len(self._queue) >= ENGINE_MAX_QUEUED:
+                continue  # what was found the last time is still in it
             now = now_ms()
             lost: dict[UUID, list[str]] = defaultdict(list)
             for execution_id, paths in self._tracking.overdue(now):

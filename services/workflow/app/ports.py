@@ -12,6 +12,7 @@ from services.workflow.domain.language.program import Program
 from services.workflow.errors import StoreAway
 from shared.bus.tasks import Task
 from shared.eventstore.event import NewEvent, RecordedEvent, Snapshot
+from shared.paging import Place
 from shared.scope import TenantScope
 
 # What a store that is away raises. Anything else from it is a bug.
@@ -26,8 +27,6 @@ class StatusRow(msgspec.Struct, frozen=True):
     workflow_id: UUID
     revision: int
     status: str
-    partition: int
-    wake_at: dt.datetime | None
     started_at: dt.datetime
     completed_at: dt.datetime | None
     version: int
@@ -107,6 +106,16 @@ class Triggers(Protocol):
         ...
 
 
+class WorkflowFilter(msgspec.Struct, frozen=True):
+    """Which workflows; None does not narrow."""
+
+    slug: str | None = None
+    category: str | None = None
+    tag: str | None = None
+    q: str | None = None
+    status: str | None = None
+
+
 class WorkflowReads(Protocol):
     """Stored workflows, for requests of one tenant. Rows are read by column name."""
 
@@ -115,21 +124,21 @@ class WorkflowReads(Protocol):
         ...
 
     async def page(
-        self,
-        scope: TenantScope,
-        *,
-        category: str | None,
-        tag: str | None,
-        q: str | None,
-        status: str | None,
-        offset: int,
-        limit: int,
-    ) -> list[Any]:
-        """Return a page, oldest first, each row with the `total`."""
+        self, scope: TenantScope, wanted: WorkflowFilter, after: Place | None, offset: int, limit: int
+    ) -> tuple[list[Any], int]:
+        """Return a page, oldest first, and how many there are in all."""
         ...
 
     async def revisions(self, scope: TenantScope, workflow_id: UUID) -> list[Any]:
         """Return every revision, newest first."""
+        ...
+
+    async def program(self, scope: TenantScope, workflow_id: UUID, revision: int) -> Program:
+        """Return a revision, compiled. Raises `NotFound`."""
+        ...
+
+    async def counted_upto(self) -> int:
+        """Return the position of the log up to which the counters count."""
         ...
 
 
@@ -158,9 +167,13 @@ class ExecutionReads(Protocol):
         *,
         workflow_id: UUID | None,
         status: str | None,
-        before: UUID | None,
+        before: Place | None,
         offset: int,
         limit: int,
     ) -> tuple[list[Any], int]:
         """Return status rows, newest first, and how many there are in all."""
+        ...
+
+    async def ended(self, scope: TenantScope, ids: Sequence[UUID]) -> list[UUID]:
+        """Return those of these executions that ended."""
         ...

@@ -8,10 +8,10 @@ import msgspec
 
 from services.workflow.app.engine import Engine
 from services.workflow.app.items import Accepted, CancelItem, StartItem
-from services.workflow.app.ports import Programs, Resolved
+from services.workflow.app.ports import Programs
 from services.workflow.domain.language.bounds import json_fault
 from services.workflow.limits import MAX_INPUT_BYTES, MAX_INPUT_DEPTH
-from shared.errors import TooLarge
+from shared.errors import InvalidInput, TooLarge
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -38,23 +38,23 @@ class Executions:
     async def start(self, request: Request) -> Accepted:
         """Check and start; return once that is durable.
 
-        Raises `WorkflowNotFound`, `WorkflowNotActive`, `TooLarge`, `InputInvalid`, `EngineBusy`.
+        Raises `WorkflowNotFound`, `WorkflowNotActive`, `TooLarge`, `InvalidInput`, `InputInvalid`, `EngineBusy`.
         """
-        if request.revision is None:
-            resolved = await self._programs.resolve(request.tenant_id, request.workflow)
-        else:
-            resolved = Resolved(UUID(request.workflow), request.revision)
-        program = await self._programs.load(resolved.workflow_id, resolved.revision)
+        resolved = await self._programs.resolve(request.tenant_id, request.workflow)
+        revision = resolved.revision if request.revision is None else request.revision
+        program = await self._programs.load(resolved.workflow_id, revision)
         fault = json_fault([request.input, request.context], max_depth=MAX_INPUT_DEPTH, max_size=MAX_INPUT_BYTES)
         if fault is not None:
-            raise TooLarge(f"The input is too large: {fault.message}.", faults=[fault])
+            raise (TooLarge if fault.code == "too_large" else InvalidInput)(
+                f"The input cannot be taken: {fault.message}.", faults=[fault]
+            )
         program.validate_input(request.input)
         return await self._engine.start(
             StartItem(
                 request.execution_id,
                 request.tenant_id,
                 resolved.workflow_id,
-                resolved.revision,
+                revision,
                 request.input,
                 request.context,
                 request.trigger,

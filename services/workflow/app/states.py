@@ -11,7 +11,7 @@ from services.workflow.domain.events import EXECUTION_EVENTS
 from services.workflow.domain.evolve import evolve
 from services.workflow.domain.state import ExecutionState
 from services.workflow.limits import ENGINE_STATES_CACHED
-from shared.eventstore.event import RecordedEvent, Snapshot
+from shared.eventstore.event import RecordedEvent, Snapshot, decode_meta
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(ExecutionState).decode
@@ -20,6 +20,8 @@ _decode = msgspec.msgpack.Decoder(ExecutionState).decode
 def fold(state: ExecutionState, events: Iterable[RecordedEvent]) -> ExecutionState:
     """Fold recorded events into a state."""
     for event in events:
+        if event.version == 1:
+            state.traceparent = decode_meta(event.meta).traceparent
         evolve(state, EXECUTION_EVENTS.decode(event.type, event.data))
     return state
 

@@ -8,7 +8,7 @@ import msgspec
 
 from services.workflow.domain import events as e
 from services.workflow.domain.state import ExecutionState
-from services.workflow.limits import TASK_LEASE_MS
+from services.workflow.limits import MIN_DUES_COMPACTED, TASK_LEASE_MS
 from shared.eventstore.catalogue import DomainEvent
 
 
@@ -59,11 +59,18 @@ class Tracking:
                     known.tasks.pop(path, None)
                 case e.ExecutionCompleted() | e.ExecutionFailed() | e.ExecutionCancelled():
                     self.open.pop(execution_id, None)
+                    self._forget_dues_of_ended()
                     return
                 case _:
                     pass
         if known is not None:
             known.row_status = status
+
+    def _forget_dues_of_ended(self) -> None:
+        """Drop what will never be due, once it is most of what there is: a delay may lie a year ahead."""
+        if len(self._dues) > MIN_DUES_COMPACTED and len(self._dues) > 4 * len(self.open):
+            self._dues = [due for due in self._dues if due[1] in self.open]
+            heapq.heapify(self._dues)
 
     def adopt(self, execution_id: UUID, known: Open, dues: list[int]) -> None:
         """Take up an execution that was begun before this process."""

@@ -1,11 +1,16 @@
-"""`decide(state, program, command) -> events`: pure, and the only place where it is decided what happens next."""
+"""`decide(state, program, command) -> events`: the only place where it is decided what happens next.
+
+It knows no clock and no I/O; it folds the events that it returns into the state that it is given.
+"""
 
 from services.workflow.domain import commands as c
-from services.workflow.domain.events import ExecutionStarted
+from services.workflow.domain.events import ExecutionFailed, ExecutionStarted, StepCancelled
+from services.workflow.domain.evolve import evolve
 from services.workflow.domain.language.program import Program
 from services.workflow.domain.state import RETRYING, SCHEDULED, ExecutionState
 from services.workflow.domain.step_error import StepError
 from services.workflow.domain.walk import Walk
+from services.workflow.limits import MAX_HISTORY_EVENTS
 from shared.eventstore.catalogue import DomainEvent
 
 
@@ -20,6 +25,10 @@ def decide(state: ExecutionState, program: Program, command: c.Command) -> list[
             _start(walk, command)
         case _ if state.ended or state.version == 0:
             return []
+        case _ if state.version >= MAX_HISTORY_EVENTS:
+            walk.fail_execution(
+                StepError("history_too_long", f"It has {state.version:,} events: no more are recorded.")
+            )
         case c.CompleteTask(path=path, attempt=attempt, output=output):
             if _is_awaited(state, path, attempt):
                 walk.complete(walk.node(path), output)
@@ -32,6 +41,20 @@ def decide(state: ExecutionState, program: Program, command: c.Command) -> list[
             walk.cancel(reason)
     walk.run()
     return walk.events
+
+
+def abandon(state: ExecutionState, now: int, error: StepError) -> list[DomainEvent]:
+    """Return how an execution ends whose program cannot be had any more."""
+    if state.ended or state.version == 0:
+        return []
+    ends: list[DomainEvent] = [
+        StepCancelled(now, path, "the execution failed")
+        for path in (*state.open_tasks, *state.open_timers, *state.open_holders)
+    ]
+    ends.append(ExecutionFailed(now, error))
+    for event in ends:
+        evolve(state, event)
+    return ends
 
 
 def _start(walk: Walk, command: c.Start) -> None:

@@ -88,11 +88,8 @@ def _close(state: ExecutionState, path: str, at: int, status: str) -> StepState:
     return step
 
 
-def _count(state: ExecutionState, path: str, *, good: bool) -> None:
-    holder = state.steps.get(path[: max(0, path.rfind("/"))])
-    if holder is not None:
-        holder.good += good
-        holder.bad += not good
+def _holder(state: ExecutionState, path: str) -> StepState | None:
+    return state.steps.get(path[: max(0, path.rfind("/"))])
 
 
 def _name(path: str) -> str:
@@ -105,7 +102,9 @@ def _completed(state: ExecutionState, event: e.StepCompleted) -> None:
     step.output = event.output
     step.error = None
     state.scope[_name(event.path)] = event.output
-    _count(state, event.path, good=True)
+    holder = _holder(state, event.path)
+    if holder is not None:
+        holder.good += 1
 
 
 def _failed(state: ExecutionState, event: e.StepFailed) -> None:
@@ -121,14 +120,19 @@ def _failed(state: ExecutionState, event: e.StepFailed) -> None:
     step = _close(state, event.path, event.at, FAILED)
     step.attempt = event.attempt
     step.error = event.error
-    _count(state, event.path, good=event.continued)
+    holder = _holder(state, event.path)
+    if holder is not None:
+        holder.passed += event.continued
+        holder.bad += not event.continued
     if event.continued:
         state.scope[_name(event.path)] = {"error": msgspec.to_builtins(event.error)}
 
 
 def _skipped(state: ExecutionState, event: e.StepSkipped) -> None:
     _close(state, event.path, event.at, SKIPPED)
-    _count(state, event.path, good=True)
+    holder = _holder(state, event.path)
+    if holder is not None:
+        holder.passed += 1
 
 
 def _cancelled(state: ExecutionState, event: e.StepCancelled) -> None:

@@ -24,7 +24,8 @@ SKIPPED = "skipped"
 class StepState(msgspec.Struct):
     """One step of one execution. `due` is when the engine itself does something next: a retry, the end of a delay.
 
-    `good` and `bad` count how the steps inside ended, so that a join costs the same whatever its size.
+    `good`, `passed` (skipped, or failed and let pass) and `bad` count how the steps inside ended, so that a join costs
+    the same whatever its size.
     """
 
     path: str
@@ -39,11 +40,15 @@ class StepState(msgspec.Struct):
     deadline: int | None = None
     completed_at: int | None = None
     good: int = 0
+    passed: int = 0
     bad: int = 0
 
 
 class ExecutionState(msgspec.Struct):
-    """One execution after `version` events. One writer folds it in place; `scope` is what templates see."""
+    """One execution after `version` events. One writer folds it in place; `scope` is what templates see.
+
+    `traceparent` is that of its start: it stands in the meta of each of its events.
+    """
 
     id: UUID
     tenant_id: UUID
@@ -63,6 +68,12 @@ class ExecutionState(msgspec.Struct):
     output: Any = None
     error: StepError | None = None
     trigger: str = ""
+    traceparent: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The id as text, made once."""
+        return str(self.scope["execution"]["id"])
 
     @property
     def ended(self) -> bool:

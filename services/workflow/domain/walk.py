@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -16,11 +17,14 @@ from services.workflow.domain.language.steps import (
     TransformStep,
 )
 from services.workflow.domain.outputs import last_output, outputs_of_parallel
-from services.workflow.domain.state import ExecutionState
+from services.workflow.domain.state import FAILED, ExecutionState
 from services.workflow.domain.step_error import StepError
-from services.workflow.limits import MAX_DELAY_SECONDS
+from services.workflow.limits import MAX_DELAY_SECONDS, MAX_STEP_RESULT_BYTES, MAX_TASK_PAYLOAD_BYTES
 from shared.errors import PlatformError
 from shared.eventstore.catalogue import DomainEvent
+
+_encode = msgspec.json.Encoder().encode
+_TOO_LARGE = StepError("result_too_large", f"The output is above {MAX_STEP_RESULT_BYTES:,} bytes.")
 
 
 class Walk:
@@ -65,6 +69,11 @@ class Walk:
         except PlatformError as error:
             self.fail(node, _as_step_error(error))
             return
+        if not node.payload.is_static and _size(payload) > MAX_TASK_PAYLOAD_BYTES:
+            self.fail(
+                node, StepError("payload_too_large", f"The step's input is above {MAX_TASK_PAYLOAD_BYTES:,} bytes.")
+            )
+            return
         deadline = self.now + int((node.timeout_seconds or 0) * 1000)
         self.emit(e.StepScheduled(self.now, node.path, attempt, payload, deadline))
 
@@ -74,6 +83,10 @@ class Walk:
             output = raw if node.mapping is None else node.mapping.apply(raw)
         except PlatformError as error:
             self.fail(node, _as_step_error(error))
+            return
+        # What a worker says was bounded when it came in; what is made here can be many times what it was made of.
+        if (node.mapping is not None or not node.step.is_task) and _size(output) > MAX_STEP_RESULT_BYTES:
+            self.fail(node, _TOO_LARGE)
             return
         step = self.state.steps.get(node.path)
         self.emit(e.StepCompleted(self.now, node.path, step.attempt if step else 1, output))
@@ -102,7 +115,7 @@ class Walk:
         if node.parent is None:
             self.fail_execution(error)
         elif isinstance(node.parent.step, ParallelStep):
-            self._join(node.parent, error)
+            self._join(node.parent)
         else:
             self.fail(node.parent, error)
 
@@ -155,7 +168,7 @@ class Walk:
         elif node.parent is None:
             self._end()
         elif isinstance(node.parent.step, ParallelStep):
-            self._join(node.parent, None)
+            self._join(node.parent)
         else:
             self._end_branch(node.parent)
 
@@ -165,18 +178,29 @@ class Walk:
         taken = {"condition_result": branch == "if_true", "branch_taken": branch, "result": result}
         self.complete(holder, taken)
 
-    def _join(self, holder: Node, error: StepError | None) -> None:
-        """Complete a parallel step whose quorum is there, or fail it once the quorum is out of reach."""
+    def _join(self, holder: Node) -> None:
+        """Complete a parallel step once enough is there, or fail it once that is out of reach.
+
+        `all` is content with steps that were skipped or let pass; `any` and `count:N` want so many that completed, and
+        take what there is only if nothing failed.
+        """
         if holder.path not in self.state.open_holders or not isinstance(holder.step, ParallelStep):
             return
         children = holder.children["steps"]
         counts = self.state.steps[holder.path]
-        quorum = holder.step.quorum()
-        if counts.good >= quorum:
+        wanted = holder.step.quorum() - (counts.passed if holder.step.wait_for == "all" else 0)
+        still_open = len(children) - counts.good - counts.passed - counts.bad
+        if counts.good < wanted and counts.bad and counts.good + still_open < wanted:
+            self.fail(holder, self._error_inside(children))
+        elif counts.good >= wanted or not still_open:
             self._cancel_inside(holder, "enough of its siblings completed")
             self.complete(holder, outputs_of_parallel(self.state, children))
-        elif error is not None and len(children) - counts.bad < quorum:
-            self.fail(holder, error)
+
+    def _error_inside(self, children: Sequence[Node]) -> StepError:
+        """Return why the last of the steps that failed did."""
+        failed = [self.state.steps[node.path] for node in children if node.path in self.state.steps]
+        errors = [(step.completed_at or 0, step.error) for step in failed if step.status == FAILED and step.error]
+        return max(errors, key=lambda found: found[0])[1]
 
     def _end(self) -> None:
         try:
@@ -186,6 +210,9 @@ class Walk:
                 output = self.program.output.render(self.state.scope)
         except PlatformError as error:
             self.fail_execution(_as_step_error(error))
+            return
+        if self.program.output is not None and _size(output) > MAX_STEP_RESULT_BYTES:
+            self.fail_execution(_TOO_LARGE)
             return
         self.emit(e.ExecutionCompleted(self.now, output))
 
@@ -222,6 +249,10 @@ class Walk:
             return error
         step = self.state.steps.get(node.path)
         return msgspec.structs.replace(error, step=node.path, attempt=step.attempt if step else 1)
+
+
+def _size(value: Any) -> int:
+    return len(_encode(value))
 
 
 def _moment(text: str) -> int:

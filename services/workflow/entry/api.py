@@ -3,10 +3,10 @@
 from litestar import Litestar
 
 from services.workflow.app.definitions import Definitions
-from services.workflow.app.ports import ExecutionReads, Programs, WorkflowReads
+from services.workflow.app.endings import Endings
+from services.workflow.app.ports import ExecutionReads, WorkflowReads
 from services.workflow.entry import executions_api, workflows_api
 from services.workflow.entry.commands import CommandSender
-from services.workflow.entry.waiting import Endings
 from services.workflow.errors import STATUSES
 from shared.http.app import make_app
 from shared.http.problems import register_statuses
@@ -19,7 +19,6 @@ def make_api(
     workflows: WorkflowReads,
     definitions: Definitions,
     executions: ExecutionReads,
-    programs: Programs,
     sender: CommandSender,
     endings: Endings,
 ) -> Litestar:
@@ -38,7 +37,6 @@ def make_api(
             "workflows": workflows,
             "definitions": definitions,
             "executions": executions,
-            "programs": programs,
             "sender": sender,
             "endings": endings,
         },

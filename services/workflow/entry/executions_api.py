@@ -4,7 +4,7 @@ import asyncio
 import datetime as dt
 import re
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -14,21 +14,23 @@ from litestar.params import Parameter
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 
 from services.workflow.app.queries import EventView, ExecutionView, event_view, execution_view, state_of
-from services.workflow.domain.state import ENDED
+from services.workflow.domain.state import ENDED, ExecutionState
 from services.workflow.entry.messages import CancelExecution, StartExecution
 from services.workflow.errors import WorkflowNotActive
-from services.workflow.limits import MAX_EXECUTION_EVENTS_PAGE, MAX_INPUT_BYTES, MAX_WAIT_SECONDS
+from services.workflow.limits import MAX_EXECUTION_EVENTS_PAGE, MAX_INPUT_BYTES, MAX_REASON_CHARS, MAX_WAIT_SECONDS
 from shared.auth.scopes import WORKFLOWS_EXECUTE, WORKFLOWS_READ
-from shared.errors import FieldFault, InvalidInput, NotFound, TooLarge
-from shared.http.idempotency import key_of, once
-from shared.http.pages import DEFAULT_LIMIT, Cursor, Limit, Offset, decode_cursor, encode_cursor
-from shared.ids import derived_id, new_id
-from shared.limits import SSE_KEEPALIVE_S, SSE_MIN_INTERVAL_S
+from shared.errors import FieldFault, InvalidInput, PlatformError, TooLarge
+from shared.http.idempotency import once
+from shared.http.pages import DEFAULT_LIMIT, Cursor, Limit, Offset, decode_place, encode_place
+from shared.http.positions import EVENT_POSITION
+from shared.limits import SSE_KEEPALIVE_S, SSE_MIN_INTERVAL_S, VERSION_MAX
+from shared.paging import Place
 from shared.scope import TenantScope
 
 _BASE = "/api/v1/workflows/workflows"
 _ONE = _BASE + "/executions/{execution_id:uuid}"
 _TAGS = ["executions"]
+Status = Literal["pending", "running", "waiting", "paused", "completed", "failed", "cancelled"]
 _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d+)")
 
 
@@ -43,7 +45,7 @@ class ExecuteRequest(msgspec.Struct, forbid_unknown_fields=True):
 class CancelRequest(msgspec.Struct, forbid_unknown_fields=True):
     """Why an execution is cancelled."""
 
-    reason: str = "cancelled by request"
+    reason: Annotated[str, msgspec.Meta(max_length=MAX_REASON_CHARS, pattern=r"^[^\x00]*$")] = "cancelled by request"
 
 
 class StatusView(msgspec.Struct):
@@ -102,16 +104,16 @@ def _body(raw: bytes) -> ExecuteRequest:
 
 async def _view(state: State, caller: TenantScope, execution_id: UUID, upto: int | None = None) -> ExecutionView:
     folded = state_of(await state.executions.history(caller, execution_id, upto=upto))
-    return execution_view(folded, await _program(state, folded.workflow_id, folded.revision))
+    return execution_view(folded, await _program(state, caller, folded))
 
 
-async def _program(state: State, workflow_id: UUID | None, revision: int) -> Any:
-    if workflow_id is None:
+async def _program(state: State, caller: TenantScope, execution: ExecutionState) -> Any:
+    if execution.workflow_id is None:
         return None
     try:
-        return await state.programs.load(workflow_id, revision)
-    except NotFound:
-        return None  # the history says all but the types of its steps
+        return await state.workflows.program(caller, execution.workflow_id, execution.revision)
+    except PlatformError:
+        return None  # it is gone, or cannot be read any more: the history says all but the types of its steps
 
 
 @post(_BASE + "/execute", opt={"scope": WORKFLOWS_EXECUTE}, summary="Run a workflow", tags=_TAGS)
@@ -123,10 +125,8 @@ async def execute(request: Request[Any, Any, Any], caller: TenantScope, state: S
     """
     body = _body(await request.body())
 
-    async def handle() -> Response[Any]:
+    async def handle(execution_id: UUID) -> Response[Any]:
         row = await _workflow(state, caller, body.workflow_id)
-        key = key_of(request)
-        execution_id = new_id() if key is None else derived_id("execution", caller.tenant_id, key)
         command = StartExecution(
             execution_id,
             caller.tenant_id,
@@ -139,7 +139,7 @@ async def execute(request: Request[Any, Any, Any], caller: TenantScope, state: S
             request.state.traceparent,
         )
         ended = False
-        with state.endings.expect(execution_id) as ending:
+        with state.endings.expect(caller, execution_id) as ending:
             answer = await state.sender.start(command)
             wait = _wait_of(request)
             if wait:
@@ -147,7 +147,7 @@ async def execute(request: Request[Any, Any, Any], caller: TenantScope, state: S
         found = await _view(state, caller, execution_id)
         headers = {
             "Location": f"{_BASE}/executions/{execution_id}",
-            "X-Event-Position": str(answer.position),
+            EVENT_POSITION: str(answer.position),
         }
         if wait:
             headers["Preference-Applied"] = f"wait={wait:g}"
@@ -159,9 +159,10 @@ async def execute(request: Request[Any, Any, Any], caller: TenantScope, state: S
 
 async def _workflow(state: State, caller: TenantScope, ref: str) -> Any:
     try:
-        row = await state.workflows.read(caller, UUID(ref), None)
+        workflow_id, slug = UUID(ref), None
     except ValueError:
-        row = await state.workflows.read(caller, None, ref)
+        workflow_id, slug = None, ref
+    row = await state.workflows.read(caller, workflow_id, slug)
     if row["status"] != "active":
         raise WorkflowNotActive(f"The workflow {row['slug']!r} is {row['status']}: activate it first.")
     return row
@@ -172,14 +173,20 @@ async def list_executions(
     caller: TenantScope,
     state: State,
     workflow_id: UUID | None = None,
-    status_filter: str | None = Parameter(query="status", default=None),
+    status_filter: Annotated[Status | None, Parameter(query="status")] = None,
     cursor: Cursor = None,
     offset: Offset = 0,
     limit: Limit = DEFAULT_LIMIT,
 ) -> ExecutionPage:
     """List executions, newest first, from their status rows; inputs, outputs and steps stand in each one's own page."""
+    before = decode_place(cursor)
     rows, total = await state.executions.page(
-        caller, workflow_id=workflow_id, status=status_filter, before=decode_cursor(cursor), offset=offset, limit=limit
+        caller,
+        workflow_id=workflow_id,
+        status=status_filter,
+        before=before,
+        offset=0 if before else offset,
+        limit=limit,
     )
     found = [
         ExecutionView(
@@ -198,7 +205,7 @@ async def list_executions(
         )
         for row in rows
     ]
-    next_cursor = encode_cursor(found[-1].id) if len(found) == limit else None
+    next_cursor = encode_place(Place(rows[-1]["started_at"], rows[-1]["id"])) if len(rows) == limit else None
     return ExecutionPage(found, total, offset, limit, next_cursor)
 
 
@@ -220,7 +227,7 @@ async def get_events(
     caller: TenantScope,
     state: State,
     execution_id: UUID,
-    after: int = Parameter(default=0, ge=0, description="Only events with a higher version."),
+    after: int = Parameter(default=0, ge=0, le=VERSION_MAX, description="Only events with a higher version."),
     limit: int = Parameter(default=MAX_EXECUTION_EVENTS_PAGE, ge=1, le=MAX_EXECUTION_EVENTS_PAGE),
 ) -> EventPage:
     """Return the events of an execution, in order."""
@@ -231,23 +238,26 @@ async def get_events(
 
 @get(_ONE + "/state", opt={"scope": WORKFLOWS_READ}, summary="Its state at any event", tags=_TAGS)
 async def get_state(
-    caller: TenantScope, state: State, execution_id: UUID, at_version: int | None = Parameter(default=None, ge=1)
+    caller: TenantScope,
+    state: State,
+    execution_id: UUID,
+    at_version: int | None = Parameter(default=None, ge=1, le=VERSION_MAX),
 ) -> StateView:
     """Fold the history up to an event: time travel. Without `at_version`, up to now."""
     folded = state_of(await state.executions.history(caller, execution_id, upto=at_version))
-    program = await _program(state, folded.workflow_id, folded.revision)
-    return StateView(execution_view(folded, program), folded.scope)
+    return StateView(execution_view(folded, await _program(state, caller, folded)), folded.scope)
 
 
 @post(_ONE + "/cancel", opt={"scope": WORKFLOWS_EXECUTE}, summary="Cancel it", tags=_TAGS, status_code=200)
 async def cancel(
     caller: TenantScope, state: State, execution_id: UUID, data: CancelRequest | None = None
-) -> ExecutionView:
+) -> Response[ExecutionView]:
     """End an execution. One that ended already stays as it is."""
     await state.executions.row(caller, execution_id)
     reason = (data or CancelRequest()).reason
-    await state.sender.cancel(CancelExecution(execution_id, caller.tenant_id, reason, caller.actor))
-    return await _view(state, caller, execution_id)
+    answer = await state.sender.cancel(CancelExecution(execution_id, caller.tenant_id, reason, caller.actor))
+    headers = {EVENT_POSITION: str(answer.position)} if answer.position else {}
+    return Response(await _view(state, caller, execution_id), headers=headers)
 
 
 @get(_ONE + "/stream", opt={"scope": WORKFLOWS_READ}, summary="Its events, live", tags=_TAGS)
@@ -260,7 +270,7 @@ async def stream(
     """
     await state.executions.row(caller, execution_id)
     last = request.headers.get("last-event-id", "0")
-    if not last.isdecimal():
+    if not (last.isdecimal() and last.isascii()) or int(last[:12]) > VERSION_MAX:
         raise InvalidInput("Last-Event-ID is the version of an event.")
     return ServerSentEvent(_follow(state, caller, execution_id, int(last)))
 

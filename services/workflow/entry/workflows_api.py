@@ -1,28 +1,32 @@
 """`/api/v1/workflows/workflows`: definitions."""
 
 import datetime as dt
-from typing import Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
 from litestar import Request, Response, delete, get, patch, post
 from litestar.datastructures import State
+from litestar.di import Provide
 from litestar.params import Parameter
 
 from services.workflow.app.definitions import ACTIVE, ARCHIVED, Definitions
+from services.workflow.app.ports import WorkflowFilter
 from services.workflow.domain.language.parsing import parse_definition
 from services.workflow.domain.language.program import compile_program
 from services.workflow.entry.bodies import json_object
+from services.workflow.errors import WorkflowExists
+from services.workflow.limits import DEFAULT_EXECUTION_TIMEOUT_SECONDS, DEFAULT_MAX_RETRIES
 from shared.auth.scopes import WORKFLOWS_READ, WORKFLOWS_WRITE
 from shared.errors import InvalidInput
-from shared.http.idempotency import key_of, once
-from shared.http.pages import DEFAULT_LIMIT, Limit, Offset
-from shared.ids import derived_id, new_id
+from shared.http.idempotency import once
+from shared.http.pages import DEFAULT_LIMIT, Cursor, Limit, Offset, Word, decode_place, encode_place
+from shared.http.positions import EVENT_POSITION, reached
+from shared.paging import Place
 from shared.scope import TenantScope
 
 _BASE = "/api/v1/workflows/workflows"
 _TAGS = ["workflows"]
-POSITION = "X-Event-Position"
 
 
 class WorkflowView(msgspec.Struct):
@@ -41,8 +45,8 @@ class WorkflowView(msgspec.Struct):
     input_schema: dict[str, Any] | None
     output: Any
     timeout_seconds: float
-    max_retries: int | None
-    retry_strategy: str | None
+    max_retries: int
+    retry_strategy: str
     tags: list[str]
     category: str | None
     execution_count: int
@@ -105,9 +109,9 @@ def view(row: Any) -> WorkflowView:
         triggers=d.get("triggers", []),
         input_schema=d.get("input_schema"),
         output=d.get("output"),
-        timeout_seconds=d.get("timeout_seconds", 3600),
-        max_retries=d.get("max_retries"),
-        retry_strategy=d.get("retry_strategy"),
+        timeout_seconds=d.get("timeout_seconds", DEFAULT_EXECUTION_TIMEOUT_SECONDS),
+        max_retries=d.get("max_retries", DEFAULT_MAX_RETRIES),
+        retry_strategy=d.get("retry_strategy", "exponential"),
         tags=list(row["tags"]),
         category=row["category"] or None,
         execution_count=row["execution_count"],
@@ -120,9 +124,13 @@ def view(row: Any) -> WorkflowView:
     )
 
 
-async def _answer(state: State, caller: TenantScope, workflow_id: UUID, position: int, status: int) -> Response[Any]:
+async def _answer(
+    state: State, caller: TenantScope, workflow_id: UUID, position: int | None, status: int
+) -> Response[Any]:
     row = await state.workflows.read(caller, workflow_id, None)
-    headers = {POSITION: str(position), "ETag": f'"{row["stream_version"]}"'}
+    headers = {"ETag": f'"{row["stream_version"]}"'}
+    if position is not None:
+        headers[EVENT_POSITION] = str(position)
     if status == 201:  # noqa: PLR2004
         headers["Location"] = f"{_BASE}/{workflow_id}"
     return Response(view(row), status_code=status, headers=headers)
@@ -148,36 +156,54 @@ async def create_workflow(request: Request[Any, Any, Any], caller: TenantScope, 
     body = json_object(await request.body())
     definitions: Definitions = state.definitions
 
-    async def handle() -> Response[Any]:
-        key = key_of(request)
-        workflow_id = new_id() if key is None else derived_id("workflow", caller.tenant_id, key)
-        position = await definitions.create(caller, workflow_id, body, _now())
+    async def handle(workflow_id: UUID) -> Response[Any]:
+        try:
+            position = await definitions.create(caller, workflow_id, body, _now())
+        except WorkflowExists as repeated:  # by this very request, which broke off before it was answered
+            position = repeated.position
         return await _answer(state, caller, workflow_id, position, 201)
 
     return await once(request, caller, state.tenants, handle)
 
 
-@get(_BASE, opt={"scope": WORKFLOWS_READ}, summary="List workflows", tags=_TAGS)
+def _filter(
+    slug: Word = None,
+    category: Word = None,
+    tag: Word = None,
+    q: Word = None,
+    status_filter: Annotated[Literal["draft", "active", "archived"] | None, Parameter(query="status")] = None,
+) -> WorkflowFilter:
+    return WorkflowFilter(slug, category, tag, q, status_filter)
+
+
+@get(
+    _BASE, opt={"scope": WORKFLOWS_READ}, summary="List workflows", tags=_TAGS,
+    dependencies={"wanted": Provide(_filter, sync_to_thread=False)},
+)  # fmt: skip
 async def list_workflows(
+    request: Request[Any, Any, Any],
     caller: TenantScope,
     state: State,
-    category: str | None = None,
-    tag: str | None = None,
-    q: str | None = None,
-    status_filter: str | None = Parameter(query="status", default=None),
+    wanted: WorkflowFilter,
+    cursor: Cursor = None,
     offset: Offset = 0,
     limit: Limit = DEFAULT_LIMIT,
 ) -> WorkflowPage:
-    """List workflows, oldest first, by category, tag, status and text."""
-    rows = await state.workflows.page(
-        caller, category=category, tag=tag, q=q, status=status_filter, offset=offset, limit=limit
-    )
-    return WorkflowPage([view(row) for row in rows], rows[0]["total"] if rows else 0, offset, limit)
+    """List workflows, oldest first, by slug, category, tag, status and text."""
+    await reached(request, state.workflows.counted_upto)
+    after = decode_place(cursor)
+    rows, total = await state.workflows.page(caller, wanted, after, 0 if after else offset, limit)
+    found = [view(row) for row in rows]
+    next_cursor = encode_place(Place(found[-1].created_at, found[-1].id)) if len(found) == limit else None
+    return WorkflowPage(found, total, offset, limit, next_cursor)
 
 
 @get(_BASE + "/{workflow_id:uuid}", opt={"scope": WORKFLOWS_READ}, summary="One workflow", tags=_TAGS)
-async def get_workflow(caller: TenantScope, state: State, workflow_id: UUID) -> Response[WorkflowView]:
+async def get_workflow(
+    request: Request[Any, Any, Any], caller: TenantScope, state: State, workflow_id: UUID
+) -> Response[WorkflowView]:
     """Return a workflow with its counters."""
+    await reached(request, state.workflows.counted_upto)
     row = await state.workflows.read(caller, workflow_id, None)
     return Response(view(row), headers={"ETag": f'"{row["stream_version"]}"'})
 
@@ -198,9 +224,10 @@ async def revise_workflow(
 )  # fmt: skip
 async def delete_workflow(
     request: Request[Any, Any, Any], caller: TenantScope, state: State, workflow_id: UUID
-) -> None:
+) -> Response[None]:
     """Delete a workflow that never ran; one that did is archived instead (409 says so)."""
-    await state.definitions.delete(caller, workflow_id, _now(), _if_match(request))
+    position = await state.definitions.delete(caller, workflow_id, _now(), _if_match(request))
+    return Response(None, status_code=204, headers={EVENT_POSITION: str(position)})
 
 
 @post(_BASE + "/{workflow_id:uuid}/activate", opt={"scope": WORKFLOWS_WRITE}, summary="Activate", tags=_TAGS)

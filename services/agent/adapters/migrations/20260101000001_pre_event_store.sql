@@ -4,4 +4,4 @@ SELECT platform.create_event_store('agent');
 
 -- migrate:down
 
-DROP TABLE agent.checkpoints, agent.idempotency_keys, agent.inbox, agent.snapshots, agent.events;
+DROP TABLE agent.checkpoints, agent.idempotency_keys, agent.snapshots, agent.events;

@@ -4,4 +4,4 @@ SELECT platform.create_event_store('tenant');
 
 -- migrate:down
 
-DROP TABLE tenant.checkpoints, tenant.idempotency_keys, tenant.inbox, tenant.snapshots, tenant.events;
+DROP TABLE tenant.checkpoints, tenant.idempotency_keys, tenant.snapshots, tenant.events;

@@ -4,4 +4,4 @@ SELECT platform.create_event_store('workflow');
 
 -- migrate:down
 
-DROP TABLE workflow.checkpoints, workflow.idempotency_keys, workflow.inbox, workflow.snapshots, workflow.events;
+DROP TABLE workflow.checkpoints, workflow.idempotency_keys, workflow.snapshots, workflow.events;

@@ -42,17 +42,16 @@ CREATE TABLE workflow.executions (
     workflow_id       uuid NOT NULL,
     workflow_revision integer NOT NULL,
     status            text NOT NULL,
-    partition         smallint NOT NULL,
-    wake_at           timestamptz,
     started_at        timestamptz NOT NULL,
     completed_at      timestamptz,
     version           integer NOT NULL
 ) WITH (fillfactor = 80);
 SELECT platform.protect_table('workflow', 'executions', 'SELECT', 'SELECT, INSERT, UPDATE');
-CREATE INDEX executions_by_tenant ON workflow.executions (tenant_id, id DESC);
-CREATE INDEX executions_by_workflow ON workflow.executions (workflow_id, id DESC);
+-- Ids that are derived from what started an execution are not in the order of time.
+CREATE INDEX executions_by_tenant ON workflow.executions (tenant_id, started_at DESC, id DESC);
+CREATE INDEX executions_by_workflow ON workflow.executions (workflow_id, started_at DESC, id DESC);
 -- What an engine takes up again when it starts: few rows, whatever the size of the history.
-CREATE INDEX executions_open ON workflow.executions (partition, id) WHERE completed_at IS NULL;
+CREATE INDEX executions_open ON workflow.executions (id) WHERE completed_at IS NULL;
 
 -- Counters of a workflow, kept by a projection.
 CREATE TABLE workflow.workflow_counters (
@@ -68,10 +67,8 @@ SELECT platform.protect_table('workflow', 'workflow_counters', 'SELECT', 'SELECT
 -- One engine batch: its events, and the status rows of the executions that changed status.
 CREATE FUNCTION workflow.record_transitions(
     tenant_ids uuid[], stream_ids uuid[], versions integer[], types text[], datas bytea[], metas bytea[],
-    message_tenants uuid[], message_ids uuid[],
     row_tenants uuid[], row_ids uuid[], row_workflows uuid[], row_revisions integer[], row_statuses text[],
-    row_partitions smallint[], row_wakes timestamptz[], row_starts timestamptz[], row_ends timestamptz[],
-    row_versions integer[]
+    row_starts timestamptz[], row_ends timestamptz[], row_versions integer[]
 ) RETURNS bigint
 LANGUAGE plpgsql
 AS $$
@@ -79,17 +76,13 @@ DECLARE
     last_position bigint;
 BEGIN
     last_position := platform.append_events(tenant_ids, stream_ids, versions, types, datas, metas);
-    IF cardinality(message_ids) > 0 THEN
-        INSERT INTO inbox (tenant_id, message_id) SELECT * FROM unnest(message_tenants, message_ids)
-        ON CONFLICT DO NOTHING;
-    END IF;
     IF cardinality(row_ids) > 0 THEN
-        INSERT INTO executions (tenant_id, id, workflow_id, workflow_revision, status, partition, wake_at, started_at,
-                                completed_at, version)
-        SELECT * FROM unnest(row_tenants, row_ids, row_workflows, row_revisions, row_statuses, row_partitions,
-                             row_wakes, row_starts, row_ends, row_versions)
-        ON CONFLICT (id) DO UPDATE SET status = EXCLUDED.status, wake_at = EXCLUDED.wake_at,
-                                       completed_at = EXCLUDED.completed_at, version = EXCLUDED.version;
+        INSERT INTO executions (tenant_id, id, workflow_id, workflow_revision, status, started_at, completed_at,
+                                version)
+        SELECT * FROM unnest(row_tenants, row_ids, row_workflows, row_revisions, row_statuses, row_starts, row_ends,
+                             row_versions)
+        ON CONFLICT (id) DO UPDATE SET status = EXCLUDED.status, completed_at = EXCLUDED.completed_at,
+                                       version = EXCLUDED.version;
     END IF;
     RETURN last_position;
 END $$;

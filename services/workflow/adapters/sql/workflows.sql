@@ -24,14 +24,23 @@ WHERE w.id = $1 OR w.slug = $2
 
 -- name: list
 SELECT w.*, coalesce(c.execution_count, 0) AS execution_count, coalesce(c.success_count, 0) AS success_count,
-       coalesce(c.failure_count, 0) AS failure_count, coalesce(c.total_duration_ms, 0) AS total_duration_ms,
-       count(*) OVER () AS total
+       coalesce(c.failure_count, 0) AS failure_count, coalesce(c.total_duration_ms, 0) AS total_duration_ms
 FROM workflows w LEFT JOIN workflow_counters c ON c.workflow_id = w.id
-WHERE ($1::text IS NULL OR w.category = $1) AND ($2::text IS NULL OR $2 = ANY (w.tags))
-  AND ($3::text IS NULL OR w.name ILIKE '%' || $3 || '%' OR w.description ILIKE '%' || $3 || '%')
-  AND ($4::text IS NULL OR w.status = $4)
+WHERE ($1::text IS NULL OR w.slug = $1) AND ($2::text IS NULL OR w.category = $2)
+  AND ($3::text IS NULL OR $3 = ANY (w.tags))
+  AND ($4::text IS NULL OR strpos(lower(w.name || ' ' || w.description), lower($4)) > 0)
+  AND ($5::text IS NULL OR w.status = $5)
+  AND ($6::timestamptz IS NULL OR (w.created_at, w.id) > ($6, $7))
 ORDER BY w.created_at, w.id
-OFFSET $5 LIMIT $6
+OFFSET $8 LIMIT $9
+
+-- name: count
+SELECT count(*)
+FROM workflows w
+WHERE ($1::text IS NULL OR w.slug = $1) AND ($2::text IS NULL OR w.category = $2)
+  AND ($3::text IS NULL OR $3 = ANY (w.tags))
+  AND ($4::text IS NULL OR strpos(lower(w.name || ' ' || w.description), lower($4)) > 0)
+  AND ($5::text IS NULL OR w.status = $5)
 
 -- name: revisions
 SELECT revision, definition, created_by, created_at FROM revisions WHERE workflow_id = $1 ORDER BY revision DESC
@@ -68,3 +77,6 @@ FROM workflow_counters
 
 -- name: of_executions
 SELECT id, workflow_id, started_at FROM executions WHERE id = ANY($1::uuid[])
+
+-- name: defined_at
+SELECT position FROM events WHERE stream_id = $1 AND version = 1
