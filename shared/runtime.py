@@ -25,6 +25,7 @@ from shared.bus.worker import Do, TaskWorker
 from shared.db.pool import TenantPool, open_pool, open_worker_pool
 from shared.errors import Unavailable
 from shared.eventstore.postgres import PostgresEventLog, PostgresEventReader
+from shared.http.idempotency import purge
 from shared.http.operations import Check
 from shared.http.serve import make_server, until_stopped
 from shared.limits import DRAIN_S, GC_THRESHOLD
@@ -62,6 +63,9 @@ class Runtime:
         self._readers: list[DurableReader] = []
         self._draining: list[Callable[[], Awaitable[None]]] = []
         self._closing: list[Callable[[], Awaitable[None]]] = []
+        self.stopping = asyncio.Event()
+        """Set when the process begins to stop: what has no end of its own, such as a stream, ends then."""
+        self.background("idempotency", lambda: lead(worker_pool, "idempotency", lambda: purge(worker_pool)))
 
     def client(self) -> Client:
         """Return the NATS client (connected once `serve` began)."""
@@ -112,7 +116,7 @@ class Runtime:
 
     async def serve(self, app: Litestar, *, before_consuming: Callable[[], Awaitable[None]] | None = None) -> None:
         """Connect, consume and serve until SIGTERM or SIGINT; then drain and return."""
-        stop = asyncio.Event()
+        stop = self.stopping
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)

@@ -42,7 +42,7 @@ async def run(settings: WorkflowSettings) -> None:
         executions = Executions(engine, programs)
         for consumer in consumers(rt.client, executions):
             rt.consume(consumer)
-        rt.consume(trigger_consumer(PostgresTriggers(rt.worker_pool), executions))
+        rt.consume(trigger_consumer(PostgresTriggers(rt.worker_pool, programs), executions))
         client = guarded_client(parse_allowed_hosts(settings.allowed_hosts))
         rt.on_close(client.aclose)
         rt.work_on(SUBJECTS["http"], HttpRequests(client).do, concurrency=HTTP_CONCURRENCY)

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from litestar import Litestar, Request, Router
-from litestar.datastructures import State
+from litestar.datastructures import MutableScopeHeaders, State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import ScalarRenderPlugin, SwaggerRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
+from litestar.types import Message, Scope
 from prometheus_client import CollectorRegistry
 
 from shared.auth.verifier import Verifier
@@ -22,6 +23,12 @@ from shared.telemetry.trace import begin_trace
 async def _begin(request: Request[Any, Any, Any]) -> None:
     # Not a plain function: Litestar would run that in a thread, and the context would be lost with it.
     request.state.traceparent = begin_trace(request.headers.get("traceparent"))
+
+
+async def _answer_trace(message: Message, scope: Scope) -> None:
+    traceparent = scope.get("state", {}).get("traceparent")
+    if traceparent is not None and message["type"] == "http.response.start":
+        MutableScopeHeaders(message).setdefault("traceparent", traceparent)
 
 
 def make_app(
@@ -41,6 +48,7 @@ def make_app(
         dependencies={"caller": Provide(provide_scope)},
         exception_handlers=EXCEPTION_HANDLERS,
         before_request=_begin,
+        before_send=[_answer_trace],
         request_max_body_size=HTTP_BODY_MAX_BYTES,
         openapi_config=OpenAPIConfig(
             title=title,

@@ -1,7 +1,6 @@
 """Serves an ASGI application in the running event loop, on a unix socket or a port."""
 
 import asyncio
-import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,13 +9,6 @@ from litestar import Litestar
 
 from shared.limits import HTTP_DRAIN_S
 from shared.settings import Settings
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its own signal handling: the process decides when to stop."""
-
-    def install_signal_handlers(self) -> None:
-        """Leave signals alone."""
 
 
 def make_server(app: Litestar, settings: Settings) -> uvicorn.Server:
@@ -38,7 +30,7 @@ def make_server(app: Litestar, settings: Settings) -> uvicorn.Server:
         timeout_graceful_shutdown=HTTP_DRAIN_S,
         h11_max_incomplete_event_size=64 * 1024,
     )
-    return _Server(config)
+    return uvicorn.Server(config)
 
 
 async def serve(server: uvicorn.Server) -> None:
@@ -54,8 +46,3 @@ async def until_stopped(stop: asyncio.Event, server: uvicorn.Server) -> None:
     server.should_exit = True
     stopping.cancel()
     await serving
-
-
-def pid() -> int:
-    """Return this process's id."""
-    return os.getpid()

@@ -12,10 +12,11 @@ from shared.bus.cloudevents import headers_of, subject_of
 from shared.eventstore.event import RecordedEvent
 from shared.eventstore.ports import EventLog
 from shared.limits import (
-    EVENT_STORE_READ_PAGE,
+    FACT_MAX_BYTES,
     RELAY_ACK_TIMEOUT_S,
     RELAY_BUSY_EVENTS,
     RELAY_CHECKPOINT_S,
+    RELAY_PAGE,
     RELAY_PAUSE_S,
 )
 from shared.tail.waker import Waker
@@ -45,7 +46,7 @@ class Relay:
         """Relay until cancelled."""
         self._position = self._saved = await self._log.read_checkpoint(_NAME)
         # A whole page fits: waiting for room would turn a cancellation into an error of the client's.
-        js = self._client.jetstream(publish_async_max_pending=EVENT_STORE_READ_PAGE)
+        js = self._client.jetstream(publish_async_max_pending=RELAY_PAGE)
         with self._waker.listener(facts=True) as listener:
             while True:
                 if not self._client.is_connected:
@@ -61,10 +62,10 @@ class Relay:
 
     async def _relay_page(self, js: JetStreamContext) -> int | None:
         """Relay what there is and return how much, or None if there may be more at once."""
-        page = await self._log.read_page(self._position, EVENT_STORE_READ_PAGE, self._types)
+        page = await self._log.read_page(self._position, RELAY_PAGE, self._types)
         if not await self._publish(js, page.events):
             return None
-        full = page.upto - self._position == EVENT_STORE_READ_PAGE
+        full = page.upto - self._position == RELAY_PAGE
         self._position = page.upto
         return None if full else len(page.events)
 
@@ -75,7 +76,10 @@ class Relay:
             async with asyncio.timeout(RELAY_ACK_TIMEOUT_S):
                 for event in events:
                     subject, headers = subject_of(self._service, event), headers_of(self._service, event)
-                    acks.append(await js.publish_async(subject, event.data, headers=headers))
+                    data = event.data
+                    if len(data) > FACT_MAX_BYTES:  # who wants it asks the service for it
+                        data, headers["ce-dataomitted"] = b"", str(len(data))
+                    acks.append(await js.publish_async(subject, data, headers=headers))
                 await asyncio.gather(*acks)
         except TimeoutError:
             _log.warning("%d events are published again: not all were confirmed", len(events))

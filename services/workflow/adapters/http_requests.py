@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import zlib
 from typing import Any
 
 import httpx2
@@ -14,6 +15,7 @@ from shared.errors import PlatformError
 # A server that says one of these may do better later.
 _RETRYABLE_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 IDEMPOTENCY_HEADER = "Idempotency-Key"
+_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 
 
 class HttpRequest(msgspec.Struct, frozen=True):
@@ -42,6 +44,9 @@ class HttpRequests:
         """Return the task's result; whatever goes wrong on the way is an error value, retryable if it may pass."""
         began = time.perf_counter()
         try:
+            if task.payload.get("secret_paths"):
+                message = "The request names secrets, and there is no store here to take them from."
+                return _failed(task, began, TaskError("secrets_unavailable", message))
             request = msgspec.convert(task.payload, HttpRequest)
             async with asyncio.timeout(max(0.0, task.deadline_ms / 1000 - time.time())):
                 status, output = await self._send(task, request)
@@ -72,8 +77,11 @@ class HttpRequests:
 
     async def _send(self, task: Task, request: HttpRequest) -> tuple[int, dict[str, Any]]:
         headers = dict(request.headers)
-        if not any(name.lower() == IDEMPOTENCY_HEADER.lower() for name in headers):
+        said = {name.lower() for name in headers}
+        if IDEMPOTENCY_HEADER.lower() not in said:
             headers[IDEMPOTENCY_HEADER] = task.task_id
+        if "accept-encoding" not in said:
+            headers["Accept-Encoding"] = "identity"
         if task.traceparent:
             headers["traceparent"] = task.traceparent
         content: bytes | None = None
@@ -91,16 +99,32 @@ class HttpRequests:
             timeout=request.timeout_seconds,
         ) as response:
             body = bytearray()
-            async for chunk in response.aiter_bytes():
+            async for chunk in response.aiter_raw():
                 body += chunk
                 if len(body) > HTTP_RESPONSE_MAX_BYTES:
                     raise _TooLarge
+            unpacked = _unpacked(bytes(body), response.headers.get("content-encoding", "identity").strip().lower())
             answer = {
                 "status": response.status_code,
                 "headers": {name.lower(): value for name, value in response.headers.items()},
-                "body": _body(bytes(body), response.headers.get("content-type", ""), response.encoding),
+                "body": _body(unpacked, response.headers.get("content-type", ""), response.encoding),
             }
             return response.status_code, answer
+
+
+def _unpacked(raw: bytes, encoding: str) -> bytes:
+    """Undo gzip and deflate up to the bound: a small answer can unpack to a thousand times its size."""
+    if encoding in {"", "identity"} or not raw:
+        return raw
+    if encoding not in {"gzip", "x-gzip", "deflate"}:
+        raise httpx2.DecodingError(f"the answer is encoded as {encoding!r}, which was not asked for")
+    try:
+        unpacked = zlib.decompressobj(wbits=_GZIP_OR_ZLIB).decompress(raw, HTTP_RESPONSE_MAX_BYTES + 1)
+    except zlib.error as error:
+        raise httpx2.DecodingError(f"the answer is no {encoding}: {error}") from error
+    if len(unpacked) > HTTP_RESPONSE_MAX_BYTES:
+        raise _TooLarge
+    return unpacked
 
 
 def _body(raw: bytes, content_type: str, encoding: str | None) -> Any:

@@ -6,9 +6,8 @@ from uuid import UUID
 
 import asyncpg
 
-from services.workflow.app.ports import Triggered
+from services.workflow.app.ports import Programs, Triggered
 from services.workflow.domain.language.definition import EventTrigger
-from services.workflow.domain.language.parsing import parse_definition
 from shared.db.queries import load_queries
 
 _sql = load_queries(Path(__file__).parent / "sql" / "workflows.sql")
@@ -17,15 +16,15 @@ _sql = load_queries(Path(__file__).parent / "sql" / "workflows.sql")
 class PostgresTriggers:
     """Event triggers of a tenant's active workflows."""
 
-    def __init__(self, pool: "asyncpg.Pool[Any]") -> None:
+    def __init__(self, pool: "asyncpg.Pool[Any]", programs: Programs) -> None:
         self._pool = pool
+        self._programs = programs
 
     async def of(self, tenant_id: UUID) -> list[Triggered]:
-        """Return them."""
+        """Return them. What a definition says is read once."""
         rows = await self._pool.fetch(_sql.triggered_by, tenant_id)
-        return [
-            Triggered(row["id"], row["revision"], trigger)
-            for row in rows
-            for trigger in parse_definition(bytes(row["definition"])).triggers
-            if isinstance(trigger, EventTrigger)
-        ]
+        return [trigger for row in rows for trigger in await self._triggers(row["id"], row["revision"])]
+
+    async def _triggers(self, workflow_id: UUID, revision: int) -> list[Triggered]:
+        definition = (await self._programs.load(workflow_id, revision)).definition
+        return [Triggered(workflow_id, revision, t) for t in definition.triggers if isinstance(t, EventTrigger)]

@@ -48,6 +48,9 @@ class Executions:
             raise (TooLarge if fault.code == "too_large" else InvalidInput)(
                 f"The input cannot be taken: {fault.message}.", faults=[fault]
             )
+        size = len(msgspec.json.encode((request.input, request.context)))
+        if size > MAX_INPUT_BYTES:
+            raise TooLarge(f"The input has {size:,} bytes; {MAX_INPUT_BYTES:,} are allowed.")
         program.validate_input(request.input)
         return await self._engine.start(
             StartItem(

@@ -34,6 +34,7 @@ def make_api(
         state={
             "tenants": rt.tenants,
             "waker": rt.waker,
+            "stopping": rt.stopping,
             "workflows": workflows,
             "definitions": definitions,
             "executions": executions,

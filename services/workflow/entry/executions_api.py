@@ -280,7 +280,7 @@ async def _follow(
 ) -> AsyncIterator[ServerSentEventMessage]:
     quiet = 0.0
     with state.waker.listener() as listener:
-        while True:
+        while not state.stopping.is_set():
             events = await state.executions.history(caller, execution_id, after=after, limit=MAX_EXECUTION_EVENTS_PAGE)
             for event in events:
                 after = event.version

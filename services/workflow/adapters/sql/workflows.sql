@@ -55,7 +55,7 @@ SELECT definition FROM revisions WHERE workflow_id = $1 AND revision = $2
 SELECT id, revision, status FROM workflows WHERE tenant_id = $1 AND (id = $2 OR slug = $3)
 
 -- name: triggered_by
-SELECT id, revision, definition FROM workflows WHERE tenant_id = $1 AND status = 'active' AND event_subjects <> '{}'
+SELECT id, revision FROM workflows WHERE tenant_id = $1 AND status = 'active' AND event_subjects <> '{}'
 
 -- name: count_started
 INSERT INTO workflow_counters AS c (tenant_id, workflow_id, execution_count, success_count, failure_count,
