@@ -87,6 +87,8 @@ class Engine:
     async def _submit(self, item: Item, done: asyncio.Future[Accepted]) -> Accepted:
         if len(self._queue) >= ENGINE_MAX_QUEUED:
             raise EngineBusy("The engine is behind by too many commands.", retry_after=1)
+        if self._outage:
+            raise _away()
         self._queue.append(item)
         self._wake.set()
         return await done
@@ -188,14 +190,18 @@ class Engine:
         """The database went away, and whether the commit happened is unknown."""
         _log.warning("the engine pauses: %s: %s", type(error).__name__, error)
         self._metrics.failed_batches.inc()
-        for item in items:
-            if isinstance(item, StartItem | CancelItem) and not item.done.done():
-                item.done.set_exception(EngineBusy("The event store does not answer: try again.", retry_after=1))
-        self._queue.extendleft(item for item in reversed(items) if isinstance(item, ResultItem))
+        self._queue.extendleft(reversed(items))
         self._outage = True
 
     async def _recover(self) -> None:
-        """Read what the log says, and go on."""
+        """Tell who waits, and go on from what the log says once it can be read."""
+        kept: deque[Item] = deque()
+        for item in self._queue:
+            if isinstance(item, ResultItem):
+                kept.append(item)
+            elif not isinstance(item, WakeItem) and not item.done.done():
+                item.done.set_exception(_away())
+        self._queue = kept
         await asyncio.sleep(SWEEP_S)
         await self._take_up()
         self._outage = False
@@ -226,3 +232,7 @@ class Engine:
             self._queue.extend(WakeItem(execution_id, paths) for execution_id, paths in lost.items())
             if lost:
                 self._wake.set()
+
+
+def _away() -> EngineBusy:
+    return EngineBusy("The event store does not answer: try again.", retry_after=1)

@@ -43,9 +43,9 @@ class NoConnections(httpcore2.AsyncNetworkBackend):
         self,
         host: str,
         port: int,
-        timeout: float | None = None,  # noqa: ARG002, ASYNC109 - the interface's
-        local_address: str | None = None,  # noqa: ARG002
-        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,  # noqa: ARG002
+        timeout: float | None = None,  # noqa: ASYNC109 - the interface's
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
         self.asked.append(f"{host}:{port}")
         raise httpcore2.ConnectError("noted")
@@ -144,9 +144,9 @@ async def test_a_redirect_is_not_followed_and_if_followed_checked() -> None:
             self,
             host: str,
             port: int,
-            timeout: float | None = None,  # noqa: ARG002, ASYNC109 - the interface's
-            local_address: str | None = None,  # noqa: ARG002
-            socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,  # noqa: ARG002
+            timeout: float | None = None,  # noqa: ASYNC109 - the interface's
+            local_address: str | None = None,
+            socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
         ) -> httpcore2.AsyncNetworkStream:
             self.asked.append(f"{host}:{port}")
             head = "HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/\r\n"

@@ -47,7 +47,7 @@ class MemorySession:
         arguments: dict[str, Any],
         *,
         timeout: float,  # noqa: ASYNC109 - the port's signature
-        on_progress: ProgressHandler | None = None,  # noqa: ARG002 - as above
+        on_progress: ProgressHandler | None = None,
     ) -> ToolResult:
         self.calls += 1
         await asyncio.wait_for(self.released.wait(), timeout)

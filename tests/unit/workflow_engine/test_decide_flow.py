@@ -1,8 +1,13 @@
 """What follows what: sequences, conditions, parallel steps, and what later steps see."""
 
+from typing import Any
+
 import pytest
 
-from tests.unit.workflow_engine.scenario import conditional, given, parallel, tool, transform
+from services.workflow.domain.decide import abandon
+from services.workflow.domain.step_error import StepError
+from services.workflow.limits import MAX_HISTORY_EVENTS
+from tests.unit.workflow_engine.scenario import conditional, delay, given, parallel, tool, transform
 
 
 def test_a_sequence_runs_one_after_another_and_hands_on_its_outputs() -> None:
@@ -184,3 +189,79 @@ def test_a_holder_that_may_fail_catches_what_happens_inside() -> None:
         "execution-completed",
     ]
     assert run.output == "p/y"
+
+
+def test_any_is_not_won_by_a_step_that_was_skipped_or_let_pass() -> None:
+    skipped = tool("x", when="$.input.go == true")
+    run = given(parallel("p", skipped, tool("y", on_error="continue"), tool("z"), wait_for="any"))
+    assert run.story == ["execution-started", "started p", "skipped p/x", "scheduled p/y 1", "scheduled p/z 1"]
+    assert run.failed("p/y").story == ["failed p/y tool_error continued"]
+    assert run.done("p/z", 3).story == ["completed p/z", "completed p", "execution-completed"]
+    assert run.output == {"z": 3, "step_2": 3}
+
+
+def test_any_of_nothing_but_skipped_steps_completes_with_nothing() -> None:
+    never = "$.input.go == true"
+    run = given(parallel("p", tool("x", when=never), tool("y", when=never), wait_for="any"), tool("after"))
+    assert run.story[-2:] == ["completed p", "scheduled after 1"]
+    assert run.state.steps["p"].output == {}
+
+
+def test_a_quorum_that_skipped_steps_put_out_of_reach_takes_what_there_is() -> None:
+    skipped = tool("x", when="$.input.go == true")
+    run = given(parallel("p", skipped, tool("y"), tool("z"), wait_for="count:3")).done("p/y", 2)
+    assert run.story == ["completed p/y"]
+    assert run.done("p/z", 3).output == {"y": 2, "step_1": 2, "z": 3, "step_2": 3}
+
+
+def test_a_failure_that_puts_the_quorum_out_of_reach_is_the_error_even_if_a_skip_says_so() -> None:
+    skipped = conditional("c", "$.input.go == true", tool("deep"), tool("late", when="$.input.go == true"))
+    run = given(parallel("p", tool("x"), parallel("q", tool("w"), skipped), wait_for="count:2"))
+    assert run.failed("p/x", "broken").story[-2:] == ["failed p broken", "execution-failed"]
+
+
+def test_all_is_content_with_skipped_and_let_pass() -> None:
+    skipped = tool("x", when="$.input.go == true")
+    run = given(parallel("p", skipped, tool("y", on_error="continue"), tool("z"))).done("p/z", 3)
+    assert run.failed("p/y").story == ["failed p/y tool_error continued", "completed p", "execution-completed"]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [transform("a", ["{input}"] * 16), transform("b", ["{a}"] * 16)],
+        [parallel("a", *(transform(f"t{n}", "{input}") for n in range(16)))],
+        [tool("t"), tool("a", output_mapping={f"f{n}": "$.x" for n in range(40)})],
+    ],
+)
+def test_what_multiplies_its_data_fails_at_the_bound(steps: list[dict[str, Any]]) -> None:
+    run = given(*steps, input_="x" * 100_000)
+    for name in ("t", "a"):
+        if name in run.state.open_tasks:
+            run.done(name, {"x": "y" * 40_000})
+    assert run.error.code == "result_too_large"
+
+
+def test_a_worker_is_not_given_more_than_the_bound() -> None:
+    run = given(tool("a", {f"k{n}": "{input}" for n in range(12)}), input_="x" * 100_000)
+    assert run.error.code == "payload_too_large"
+
+
+def test_an_output_above_the_bound_fails_the_execution() -> None:
+    run = given(transform("a", 1), output=["{input}"] * 12, input_="x" * 100_000)
+    assert run.error.code == "result_too_large"
+
+
+def test_a_history_at_its_bound_ends() -> None:
+    run = given(tool("a"), tool("b"))
+    run.state.version = MAX_HISTORY_EVENTS
+    assert run.done("a", 1).story == ["cancelled a", "execution-failed"]
+    assert run.error.code == "history_too_long"
+
+
+def test_an_execution_whose_program_is_gone_ends_with_all_that_is_open() -> None:
+    run = given(parallel("p", tool("x"), delay("d", 60)))
+    ends = abandon(run.state, 5, StepError("definition_unreadable", "It cannot be read."))
+    assert [event.TYPE.split(".")[1] for event in ends] == ["step-cancelled"] * 3 + ["execution-failed"]
+    assert run.state.ended
+    assert abandon(run.state, 5, StepError("definition_unreadable", "Again.")) == []
