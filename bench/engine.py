@@ -92,7 +92,7 @@ async def _workloads(driver: Driver, http: httpx2.AsyncClient, platform: Platfor
     _say("W1, 1 at a time", c1)
     figures["w1_c1_p50_ms"], figures["w1_c1_p99_ms"] = c1.p50_ms, c1.p99_ms
     for concurrency, executions in ((64, 4000), (512, 8000)):
-        pids = {**platform.pids(), "worker": worker_pid, "driver": os.getpid()}
+        pids = {**platform.pids(), "worker": worker_pid}
         before = cpu_seconds(pids)
         seen = await driver.run("w1", 5, executions, concurrency)
         after = cpu_seconds(pids)

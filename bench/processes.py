@@ -20,9 +20,10 @@ def _children() -> dict[int, list[int]]:
 
 
 def cpu_seconds(pids: Mapping[str, int]) -> dict[str, float]:
-    """Return the CPU seconds of each process and all that descend from it."""
+    """Return the CPU seconds of each process and all that descend from it, and of `driver`, this process, alone."""
     tree = _children()
-    return {name: sum(map(_own, _with_descendants(pid, tree))) for name, pid in pids.items()}
+    seconds = {name: sum(map(_own, _with_descendants(pid, tree))) for name, pid in pids.items()}
+    return {**seconds, "driver": _own(os.getpid())}
 
 
 def _with_descendants(pid: int, tree: dict[int, list[int]]) -> list[int]:

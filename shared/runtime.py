@@ -6,6 +6,7 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -32,6 +33,7 @@ from shared.limits import DRAIN_S, GC_THRESHOLD
 from shared.settings import Settings
 from shared.tail.leader import lead
 from shared.tail.projection import Projection, ProjectionRunner
+from shared.tail.rebuilder import Rebuilder
 from shared.tail.relay import Relay
 from shared.tail.waker import Waker
 from shared.telemetry.logs import configure_logging
@@ -108,11 +110,13 @@ class Runtime:
 
         self.background("relay", lambda: lead(self.worker_pool, "relay", work))
 
-    def project(self, projection: Projection) -> ProjectionRunner:
-        """Keep a read model up to date, from one replica at a time."""
-        runner = ProjectionRunner(projection, self.log, self.worker_pool, self.waker)
-        self.background(projection.name, lambda: lead(self.worker_pool, projection.name, runner.run))
-        return runner
+    def project(self, *projections: Projection) -> None:
+        """Keep read models up to date, from one replica at a time, and rebuild one when the operator says so."""
+        for projection in projections:
+            runner = ProjectionRunner(projection, self.log, self.worker_pool, self.waker)
+            self.background(projection.name, partial(lead, self.worker_pool, projection.name, runner.run))
+        rebuilder = Rebuilder(self.service, projections, self.log, self.worker_pool)
+        rebuilder.register(self.broker)
 
     async def serve(self, app: Litestar, *, before_consuming: Callable[[], Awaitable[None]] | None = None) -> None:
         """Connect, consume and serve until SIGTERM or SIGINT; then drain and return."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import asyncpg
+import msgspec
 
 from shared.db.pool import Connection
 from shared.db.queries import load_queries
@@ -65,6 +66,11 @@ class ProjectionRunner:
         if page.upto == self.position:
             return False
         async with self._pool.acquire() as connection, connection.transaction():
+            # The checkpoint is locked before the rows, as a rebuild does: neither waits for what the other holds.
+            stands_at = await connection.fetchval(_sql.lock_checkpoint, self._projection.name)
+            if (stands_at or 0) != self.position:
+                self.position = stands_at or 0
+                return True
             if page.events:
                 await self._projection.apply(connection, page.events)
             await connection.execute(_sql.save_checkpoint, self._projection.name, page.upto)
@@ -72,21 +78,30 @@ class ProjectionRunner:
         return True
 
 
-async def rebuild(projection: Projection, log: EventLog, pool: "asyncpg.Pool[Any]") -> tuple[str, str]:
-    """Build the read model anew from the first event and swap it in; return the digests before and after.
+class Rebuilt(msgspec.Struct, frozen=True):
+    """A read model was built anew from `events` events; the digests say whether that changed it."""
 
-    All in one transaction: readers see the old rows until the new ones are complete, and an error changes nothing.
+    name: str
+    events: int
+    digest_before: str
+    digest_after: str
+
+
+async def rebuild(projection: Projection, log: EventLog, pool: "asyncpg.Pool[Any]") -> Rebuilt:
+    """Build the read model anew from the first event and swap it in.
+
+    All in one transaction: readers see the old rows until the new ones are complete, and an error changes nothing. The
+    live projection waits for it, and goes on after the event up to which it was built.
     """
     async with pool.acquire() as connection, connection.transaction():
-        await connection.execute(_sql.lock_checkpoint, projection.name)
+        upto = await connection.fetchval(_sql.lock_checkpoint, projection.name) or 0
         before = await projection.digest(connection)
-        upto = await log.read_checkpoint(projection.name)
         await projection.clear(connection)
-        position = 0
+        position = events = 0
         while position < upto:
             page = await log.read_page(position, min(PROJECTION_BATCH, upto - position), projection.types)
             if page.events:
                 await projection.apply(connection, page.events)
+            events += len(page.events)
             position = page.upto
-            await asyncio.sleep(0)
-        return before, await projection.digest(connection)
+        return Rebuilt(projection.name, events, before, await projection.digest(connection))

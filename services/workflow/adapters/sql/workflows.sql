@@ -76,7 +76,7 @@ SELECT coalesce(md5(string_agg(concat_ws(':', workflow_id, execution_count, succ
 FROM workflow_counters
 
 -- name: of_executions
-SELECT id, workflow_id, started_at FROM executions WHERE id = ANY($1::uuid[])
+SELECT id, workflow_id, started_at, completed_at FROM executions WHERE id = ANY($1::uuid[])
 
 -- name: defined_at
 SELECT position FROM events WHERE stream_id = $1 AND version = 1
