@@ -71,6 +71,7 @@ ENGINE_STATES_CACHED = 20_000
 ENGINE_PROGRAMS_CACHED = 1_000
 ENGINE_STOP_S = 5.0  # what is on its way to the log when the engine stops has so long to get there
 MIN_DUES_COMPACTED = 10_000
+TASK_GRACE_MS = 1_000  # a worker keeps a task's deadline and says why it was missed; this long after it the engine does
 TASK_LEASE_MS = 3_000  # a task that was neither ended nor heard of for so long is sent again
 SWEEP_S = 0.5
 COMMANDS_IN_FLIGHT = 512

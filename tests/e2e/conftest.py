@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +21,8 @@ from infra.demo.site import Site
 from infra.local.options import Options
 from infra.local.platform import Platform
 from tests.conftest import reachable_folder
+
+FAULT_SERVER = Path(__file__).parents[1] / "fixtures" / "mcp_servers" / "fault_server.py"
 
 
 class Whole(msgspec.Struct, frozen=True):
@@ -57,7 +60,11 @@ async def whole() -> AsyncIterator[Whole]:
         options = Options(
             data_dir=folder / "data",
             http_port=free_port(),
-            environment={**inherited, "AGENTIC_ALLOWED_HOSTS": site.host},
+            environment={
+                **inherited,
+                "AGENTIC_ALLOWED_HOSTS": site.host,
+                "AGENTIC_MCP_GATEWAY_COMMANDS": f"{sys.executable} {FAULT_SERVER}",
+            },
         )
         async with Platform(options) as platform:
             with recorded(platform, options.data_dir):

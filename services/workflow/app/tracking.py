@@ -8,7 +8,7 @@ import msgspec
 
 from services.workflow.domain import events as e
 from services.workflow.domain.state import ExecutionState
-from services.workflow.limits import MIN_DUES_COMPACTED, TASK_LEASE_MS
+from services.workflow.limits import MIN_DUES_COMPACTED, TASK_GRACE_MS, TASK_LEASE_MS
 from shared.eventstore.catalogue import DomainEvent
 
 
@@ -114,6 +114,6 @@ class Tracking:
         """Yield executions with a deadline that has passed, or with tasks whose lease ran out: these are named."""
         for execution_id, known in self.open.items():
             lost = [path for path, task in known.tasks.items() if now - task.heard_at > TASK_LEASE_MS]
-            late = known.deadline <= now or any(task.deadline <= now for task in known.tasks.values())
+            late = known.deadline <= now or any(task.deadline + TASK_GRACE_MS <= now for task in known.tasks.values())
             if lost or late:
                 yield execution_id, lost

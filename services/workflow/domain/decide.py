@@ -10,7 +10,7 @@ from services.workflow.domain.language.program import Program
 from services.workflow.domain.state import RETRYING, SCHEDULED, ExecutionState
 from services.workflow.domain.step_error import StepError
 from services.workflow.domain.walk import Walk
-from services.workflow.limits import MAX_HISTORY_EVENTS
+from services.workflow.limits import MAX_HISTORY_EVENTS, TASK_GRACE_MS
 from shared.eventstore.catalogue import DomainEvent
 
 
@@ -94,7 +94,7 @@ def _wake(walk: Walk) -> None:
                 walk.schedule(walk.node(path), step.attempt + 1)
             else:
                 walk.complete(walk.node(path), {"due": step.due})
-        elif step.deadline is not None and step.deadline <= now:
+        elif step.deadline is not None and step.deadline + (TASK_GRACE_MS if step.status == SCHEDULED else 0) <= now:
             error = StepError("step_timeout", "The step took longer than its timeout_seconds.", retryable=True)
             if step.status == SCHEDULED:
                 walk.fail_attempt(walk.node(path), error)

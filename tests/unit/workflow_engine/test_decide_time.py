@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from services.workflow.domain import commands as c
-from services.workflow.limits import MAX_DELAY_SECONDS
+from services.workflow.limits import MAX_DELAY_SECONDS, TASK_GRACE_MS
 from tests.unit.workflow_engine.scenario import BEGIN, WORKFLOW, conditional, delay, given, parallel, tool, transform
 
 
@@ -56,12 +56,12 @@ def test_which_errors_are_tried_again(policy: dict[str, Any], code: str, retryab
 
 def test_a_task_without_an_answer_is_tried_again_and_then_fails() -> None:
     run = given(tool("a", timeout_seconds=2, retry=retry(max_attempts=2)))
-    assert run.at(1_999).wake().story == []
-    assert run.at(2_000).wake().story == ["failed a step_timeout retry"]
+    assert run.at(1_999 + TASK_GRACE_MS).wake().story == []  # the worker may still say why
+    assert run.at(2_000 + TASK_GRACE_MS).wake().story == ["failed a step_timeout retry"]
     assert run.done("a", 1).story == []  # its answer came too late
-    assert run.at(2_100).wake().story == ["scheduled a 2"]
-    assert run.at(4_099).wake().story == []
-    assert run.at(4_100).wake().story == ["failed a step_timeout", "execution-failed"]
+    assert run.at(2_100 + TASK_GRACE_MS).wake().story == ["scheduled a 2"]
+    assert run.at(4_099 + 2 * TASK_GRACE_MS).wake().story == []
+    assert run.at(4_100 + 2 * TASK_GRACE_MS).wake().story == ["failed a step_timeout", "execution-failed"]
 
 
 def test_a_holder_that_takes_too_long_cancels_what_it_holds() -> None:
