@@ -84,15 +84,12 @@ async def test_our_calculator(era: Era | None, revision: str) -> None:
 @pytest.mark.parametrize(("era", "revision"), [(None, "2025-11-25"), ("modern", "2026-07-28")])
 async def test_a_server_of_the_official_sdk(era: Era | None, revision: str) -> None:
     launch = StdioLaunch(sys.executable, (str(SERVERS / "sdk_server.py"), "stdio"))
-    progress: list[dict[str, Any]] = []
     async with session_with(launch, era) as session:
         assert session.protocol_version == revision
         assert session.server_info.name == "sdk-server"
         assert "add" in [tool.name for tool in await session.list_tools()]
         assert (await session.call_tool("add", {"a": 1, "b": 2}, timeout=5)).structured == {"result": 3.0}
         assert (await session.call_tool("fail", {}, timeout=5)).is_error
-        await session.call_tool("count", {"upto": 3}, timeout=5, on_progress=progress.append)
-        assert [notice["progress"] for notice in progress] == [1, 2, 3]
         with pytest.raises(ToolTimeout):
             await session.call_tool("slow", {"seconds": 60}, timeout=0.2)
         await session.ping(5)
@@ -172,8 +169,7 @@ async def test_no_answer_is_a_timeout_that_is_told_to_the_server() -> None:
         told = json.loads(result.content[0]["text"])
         assert told["notice"]["method"] == "notifications/cancelled"
         assert told["notice"]["params"] == {"requestId": told["first"], "reason": "timed out"}
-        await session.list_tools()
-        assert session.stale_answers == 1
+        assert len(await session.list_tools()) == 3, "the late answer to the first call does no harm"
 
 
 async def test_a_cancelled_caller_is_told_to_the_server() -> None:
@@ -191,8 +187,7 @@ async def test_the_second_of_two_answers_is_dropped() -> None:
     async with session_with(faulty("answers_twice")) as session:
         for _ in range(3):
             assert (await session.call_tool("x", {}, timeout=10)).content[0]["text"] == "first"
-        await session.list_tools()
-        assert session.stale_answers == 3
+        assert len(await session.list_tools()) == 3
 
 
 async def test_a_huge_result_fails_its_call_only() -> None:
@@ -209,11 +204,9 @@ async def test_requests_of_the_server_are_refused_politely() -> None:
         assert (pong["id"], pong["result"]) == ("p1", {})
 
 
-async def test_progress_reaches_the_caller() -> None:
-    notices: list[dict[str, Any]] = []
+async def test_progress_that_nobody_asked_for_does_no_harm() -> None:
     async with session_with(faulty("reports_progress")) as session:
-        await session.call_tool("x", {}, timeout=10, on_progress=notices.append)
-    assert [notice["progress"] for notice in notices] == [1, 2, 3]
+        assert (await session.call_tool("x", {}, timeout=10)).content[0]["text"] == "done"
 
 
 async def test_tool_lists_are_read_page_by_page_and_bounded() -> None:
@@ -238,11 +231,14 @@ async def test_what_an_error_reply_means(name: str, *, listed: bool, error: type
         assert refused.value.details == {"tool": name, "rpc_code": code}  # type: ignore[attr-defined]
 
 
-async def test_stderr_is_kept_in_bounds() -> None:
+async def test_stderr_is_logged_in_bounds(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    began = time.monotonic()
     async with session_with(faulty("noisy_stderr")) as session:
         await session.call_tool("x", {}, timeout=60)
-        assert len(session.stderr_tail) <= 50
-        assert all(len(line) <= 4096 for line in session.stderr_tail)
+    lines = [record.getMessage() for record in caplog.records if ": line " in record.getMessage()]
+    assert 0 < len(lines) <= 20 * (time.monotonic() - began + 2)
+    assert all(len(line) <= 4_096 + 200 for line in lines)
 
 
 async def test_a_server_that_ends_at_once_says_why(tmp_path: Path) -> None:
@@ -306,7 +302,7 @@ from services.mcp_gateway.adapters.mcp.stdio import StdioSession
 async def main():
     launch = StdioLaunch(sys.executable, ({str(SERVERS / "fault_server.py")!r}, "forks_away", {str(tmp_path)!r}))
     session = await StdioSession.start(launch, allowed=CommandAllowList([sys.executable]))
-    print(session._own_directory, flush=True)
+    print(session._directory, flush=True)
     await asyncio.sleep(600)
 
 asyncio.run(main())

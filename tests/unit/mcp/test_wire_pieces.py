@@ -22,7 +22,7 @@ from services.mcp_gateway.errors import ProtocolViolation
     "encoded",
     [
         codec.encode_request(1, "tools/call", {"name": "x", "arguments": {"a": 1}}, modern=False),
-        codec.encode_request(2, "tools/call", {"name": "x", "arguments": {}}, modern=True, progress=True),
+        codec.encode_request(2, "tools/call", {"name": "x", "arguments": {}}, modern=True),
         codec.encode_notification("notifications/initialized"),
         codec.encode_notification("notifications/cancelled", {"requestId": 3}),
         codec.encode_reply("s", {}),
@@ -36,12 +36,11 @@ def test_what_we_send_is_what_the_sdk_reads(encoded: bytes) -> None:
 
 
 def test_modern_requests_carry_their_envelope() -> None:
-    body = json.loads(codec.encode_request(7, "tools/list", {}, modern=True, progress=True))
+    body = json.loads(codec.encode_request(7, "tools/list", {}, modern=True))
     verdict = classify_inbound_request(body, headers=modern_headers("tools/list", {}, None))
     assert verdict.protocol_version == "2026-07-28"  # type: ignore[union-attr]
-    assert body["params"]["_meta"]["progressToken"] == 7
-    plain = json.loads(codec.encode_request(7, "tools/list", {}, modern=False, progress=True))
-    assert plain["params"] == {"_meta": {"progressToken": 7}}
+    plain = json.loads(codec.encode_request(7, "tools/list", {}, modern=False))
+    assert plain["params"] == {}
 
 
 @pytest.mark.parametrize(

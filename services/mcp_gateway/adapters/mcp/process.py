@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import sys
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -20,7 +19,6 @@ from services.mcp_gateway.limits import (
     PIPES_END_SECONDS,
     STDERR_BYTES_PER_SECOND,
     STDERR_LINE_MAX_BYTES,
-    STDERR_LINES_KEPT,
     STDERR_LINES_LOGGED_PER_SECOND,
     TERMINATE_GRACE_SECONDS,
 )
@@ -78,11 +76,6 @@ class LineProcess(asyncio.SubprocessProtocol):
             env=env,
             start_new_session=True,
         )
-
-    @property
-    def stderr_tail(self) -> list[str]:
-        """The last lines that the process wrote to stderr."""
-        return list(self._stderr.tail)
 
     @property
     def unsent_bytes(self) -> int:
@@ -198,7 +191,7 @@ class LineProcess(asyncio.SubprocessProtocol):
 
 
 class _Stderr:
-    """Keeps the last lines and logs the first ones of each second."""
+    """Logs the first lines of each second."""
 
     def __init__(self, label: str) -> None:
         self._label = label
@@ -206,7 +199,6 @@ class _Stderr:
         self._bytes = 0
         self._logged = 0
         self._second = 0
-        self.tail: deque[str] = deque(maxlen=STDERR_LINES_KEPT)
 
     def next_second(self) -> None:
         self._bytes = 0
@@ -222,9 +214,8 @@ class _Stderr:
         *lines, rest = (self._line + data).split(b"\n")
         self._line = rest[:STDERR_LINE_MAX_BYTES]
         for line in lines:
-            text = line[:STDERR_LINE_MAX_BYTES].decode("utf-8", "replace").rstrip()
-            self.tail.append(text)
             if self._logged < STDERR_LINES_LOGGED_PER_SECOND:
                 self._logged += 1
+                text = line[:STDERR_LINE_MAX_BYTES].decode("utf-8", "replace").rstrip()
                 _log.info("MCP server %s: %s", self._label, text)
         return self._bytes < STDERR_BYTES_PER_SECOND

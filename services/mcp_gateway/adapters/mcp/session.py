@@ -21,7 +21,6 @@ from services.mcp_gateway.adapters.mcp.codec import (
 from services.mcp_gateway.adapters.mcp.model import (
     Era,
     NotificationHandler,
-    ProgressHandler,
     ServerInfo,
     ToolDefinition,
     ToolResult,
@@ -71,9 +70,7 @@ class McpSession(ABC):
         """End the session and all that belongs to it. May be called again."""
 
     @abstractmethod
-    async def _exchange(
-        self, method: str, params: dict[str, Any], seconds: float, on_progress: ProgressHandler | None = None
-    ) -> Raw:
+    async def _exchange(self, method: str, params: dict[str, Any], seconds: float) -> Raw:
         """Send a request and return the raw result.
 
         Raises `RpcFailed` for an error reply, `TimeoutError`, and the gateway's own errors for a broken transport.
@@ -111,7 +108,6 @@ class McpSession(ABC):
         arguments: dict[str, Any],
         *,
         timeout: float,  # noqa: ASYNC109 - each transport cancels in its own way when the time is over
-        on_progress: ProgressHandler | None = None,
     ) -> ToolResult:
         """Call a tool and wait at most `timeout` seconds. It is sent once: a failed call is never repeated from here.
 
@@ -121,7 +117,7 @@ class McpSession(ABC):
         started = time.perf_counter()
         params = {"name": name, "arguments": arguments}
         try:
-            raw = await self._exchange("tools/call", params, min(timeout, CALL_SECONDS_MAX), on_progress)
+            raw = await self._exchange("tools/call", params, min(timeout, CALL_SECONDS_MAX))
         except RpcFailed as failure:
             raise self._tool_failure(name, failure) from failure
         except TimeoutError as error:

@@ -11,7 +11,7 @@ from services.mcp_gateway.adapters.mcp.codec import (
     encode_refusal,
     encode_reply,
 )
-from services.mcp_gateway.adapters.mcp.model import NotificationHandler, ProgressHandler
+from services.mcp_gateway.adapters.mcp.model import NotificationHandler
 from services.mcp_gateway.errors import ProtocolViolation
 from services.mcp_gateway.limits import NOTIFICATIONS_PER_SECOND_MAX
 
@@ -23,7 +23,6 @@ class Unasked:
         self._on_notification = on_notification
         self._second = 0
         self._count = 0
-        self.progress: dict[int, ProgressHandler] = {}
 
     def take(self, message: Incoming, method: str) -> bytes | None:
         """Take one message and return the reply to send, if there is one.
@@ -41,11 +40,6 @@ class Unasked:
                 return encode_reply(message.id, {})
             return encode_refusal(message.id, METHOD_NOT_FOUND, f"Not offered: {method[:100]}")
         params = decode_params(message.params)
-        if method == "notifications/progress" and isinstance(params, dict):
-            token = params.get("progressToken")
-            handler = self.progress.get(token) if isinstance(token, int) else None
-            if handler is not None:
-                handler(params)
-        elif self._on_notification is not None:
+        if self._on_notification is not None:
             self._on_notification(method, params)
         return None
