@@ -10,7 +10,6 @@ RESULT_MAX_BYTES = 2 * MIB
 ARGUMENTS_MAX_BYTES = 1 * MIB
 UNSENT_MAX_BYTES = 8 * MIB
 STDERR_LINE_MAX_BYTES = 4 * KIB
-STDERR_LINES_KEPT = 50
 STDERR_LINES_LOGGED_PER_SECOND = 20
 STDERR_BYTES_PER_SECOND = 1 * MIB
 NOTIFICATIONS_PER_SECOND_MAX = 1_000
@@ -85,10 +84,15 @@ TOOLS_FRESH_SECONDS = 300.0
 
 # Calls. Above the bounds on what waits to be recorded, calls are refused before they are made.
 CALL_SECONDS_DEFAULT = 30.0
+TASK_RESULT_MAX_BYTES = 1 * MIB  # of an output as JSON; the engine takes no larger one
+TASK_ANSWER_SECONDS = 0.25  # a call ends so long before its task does, so that its own end is heard first
 RECORDS_PENDING_MAX = 10_000
 RECORDS_PENDING_BYTES_MAX = 64 * MIB
 RECORD_RETRY_SECONDS = 1.0
+RECORD_WAIT_SECONDS = 15.0  # an end waits so long to be on disk before its caller hears of it all the same
+RECORD_READ_SECONDS = 15.0
 RECORDS_DRAIN_SECONDS = 8.0
 RECORDS_SETTLE_SECONDS = 2.0
 OUTPUT_LISTED_MAX_BYTES = 64 * KIB
 CALL_TEXT_MAX_CHARS = 4_000
+CALL_DETAILS_MAX_BYTES = 16 * KIB

@@ -10,6 +10,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from services.mcp_gateway.adapters.outages import as_unavailable
 from services.mcp_gateway.domain.events import CATALOGUE, ServerChanged, ServerRegistered, ServerRemoved
 from services.mcp_gateway.domain.server import Server, ServerDefinition, Status, restarts
 from services.mcp_gateway.errors import SlugTaken
@@ -68,9 +69,10 @@ class Registry:
 
     async def read(self, scope: TenantScope, reference: str) -> Server:
         """Return the server of this id or slug as it is now. Raises `NotFound`."""
-        await self.furnish(scope)
-        async with self._pool.connection(scope) as connection:
-            row = await connection.fetchrow(_sql.find, _as_id(reference), reference)
+        with as_unavailable():
+            await self.furnish(scope)
+            async with self._pool.connection(scope) as connection:
+                row = await connection.fetchrow(_sql.find, _as_id(reference), reference)
         if row is None:
             raise NotFound(f"There is no MCP server {reference[:80]!r}.")
         return server_of(row)

@@ -103,7 +103,10 @@ class Upstreams(Protocol):
         ...
 
     async def call(self, server: Server, tool: str, arguments: dict[str, Any], seconds: float) -> ToolAnswer:
-        """Call a tool once. Raises the gateway's errors for everything that is no answer of the tool."""
+        """Call a tool once. Raises the gateway's errors for everything that is no answer of the tool.
+
+        `ServerUnavailable` and `ServerBusy` say that nothing was sent.
+        """
         ...
 
     async def ping(self, server: Server, seconds: float) -> None:
@@ -126,16 +129,26 @@ class Records(Protocol):
         """Raise `Unavailable` if so much waits to be written that another call could not be recorded."""
         ...
 
-    async def write(self, unit: CallUnit) -> None:
-        """Return when the unit is on disk. Raises `ConcurrentAppend` if the call was recorded before."""
+    async def write(self, unit: CallUnit) -> int:
+        """Return the position when the unit is on disk.
+
+        Raises `ConcurrentAppend` if the call was recorded before, and `Unavailable` if the database does not answer.
+        """
         ...
 
     def write_later(self, unit: CallUnit) -> None:
         """Queue the unit: it is written with the next batch, and again until the database takes it."""
         ...
 
+    async def write_surely(self, unit: CallUnit, seconds: float) -> int | None:
+        """Queue the unit as `write_later` does, and return its position once it is on disk.
+
+        None if it is not by then: it is written all the same. Raises `ConcurrentAppend` if it was recorded before.
+        """
+        ...
+
     async def events_of(self, call_id: UUID) -> list[RecordedEvent]:
-        """Return the events of a call."""
+        """Return the events of a call. Raises `Unavailable` if the database stays away for long."""
         ...
 
     async def settled(self, tenant_id: UUID) -> None:
