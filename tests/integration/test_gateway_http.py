@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
 
+import asyncpg
 import httpx2
 import pytest
 import pytest_asyncio
@@ -166,6 +167,40 @@ async def test_the_same_key_is_the_same_call(client: httpx2.AsyncClient, tmp_pat
     assert file.read_text() == "x\n"
     other = await client.post("/execute", json={**call, "tool_name": "die"}, headers=key)
     assert code(other) == (422, "idempotency_key_reused")
+
+
+async def test_a_registration_whose_answer_was_lost_is_answered_again(
+    backbone: Backbone, client: httpx2.AsyncClient
+) -> None:
+    key = {"Idempotency-Key": "lost"}
+    first = await client.post("/servers", json=ACTING, headers=key)
+    # As after a crash between the commit and the keeping of the answer, once the claim has lapsed.
+    admin = await asyncpg.connect(backbone.admin_dsn)
+    await admin.execute("DELETE FROM mcp_gateway.idempotency_keys WHERE key LIKE '% lost'")
+    await admin.close()
+    again = await client.post("/servers", json=ACTING, headers=key)
+    assert (again.status_code, again.json()) == (201, first.json())
+    assert again.headers["x-event-position"] == first.headers["x-event-position"]
+
+
+async def test_writes_name_the_position_of_their_event(client: httpx2.AsyncClient, tmp_path: Path) -> None:
+    def position(answer: httpx2.Response) -> int:
+        assert answer.is_success, answer.text
+        return int(answer.headers["x-event-position"])
+
+    made = await client.post("/servers", json=ACTING)
+    changed = await client.patch("/servers/acting-server", json={"description": "d"})
+    call = {
+        "server_id": "acting-server",
+        "tool_name": "append",
+        "tool_input": {"path": str(tmp_path / "x"), "text": "x"},
+    }
+    called = await client.post("/execute", json=call)
+    reading = {"server_id": "acting-server", "tool_name": "wait", "tool_input": {"seconds": 0}}
+    assert "x-event-position" not in (await client.post("/execute", json=reading)).headers
+    removed = await client.delete("/servers/acting-server")
+    positions = [position(answer) for answer in (made, changed, called, removed)]
+    assert positions == sorted(set(positions))
 
 
 async def test_servers_elsewhere_are_public_or_allowed(client: httpx2.AsyncClient) -> None:

@@ -2,6 +2,11 @@
 SELECT tenant_id, id, definition, status, revision, stream_version, created_at, updated_at
 FROM servers
 WHERE id = $1 OR slug = $2
+ORDER BY id = $1 DESC NULLS LAST
+LIMIT 1
+
+-- name: last_position
+SELECT max(position) FROM events WHERE stream_id = $1
 
 -- name: insert
 INSERT INTO servers (tenant_id, id, slug, stream_version, definition, status, revision, created_at, updated_at)

@@ -38,6 +38,13 @@ class Servers(Protocol):
         ...
 
 
+class Kept(msgspec.Struct, frozen=True):
+    """A server as the registry keeps it now, and the position of the event that made it so."""
+
+    server: Server
+    position: int
+
+
 class ServerRegistry(Servers, Protocol):
     """The registry, for those who change it."""
 
@@ -49,16 +56,19 @@ class ServerRegistry(Servers, Protocol):
         """See to it that the tenant has the bundled servers."""
         ...
 
-    async def register(self, scope: TenantScope, definition: ServerDefinition, server_id: UUID | None = None) -> Server:
-        """Add a server. Raises `SlugTaken` or `Conflict`."""
+    async def register(self, scope: TenantScope, definition: ServerDefinition, server_id: UUID | None = None) -> Kept:
+        """Add a server, or return the tenant's server that has this id already: it was registered before.
+
+        Raises `SlugTaken` or `Conflict`.
+        """
         ...
 
-    async def change(self, scope: TenantScope, server: Server, definition: ServerDefinition, status: Status) -> Server:
+    async def change(self, scope: TenantScope, server: Server, definition: ServerDefinition, status: Status) -> Kept:
         """Describe a server anew. Raises `PreconditionFailed` if it was changed since it was read, and `SlugTaken`."""
         ...
 
-    async def remove(self, scope: TenantScope, server: Server) -> None:
-        """Take a server out. Raises `PreconditionFailed`."""
+    async def remove(self, scope: TenantScope, server: Server) -> int:
+        """Take a server out and return the position of that. Raises `PreconditionFailed`."""
         ...
 
 

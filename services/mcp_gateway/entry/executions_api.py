@@ -12,6 +12,7 @@ from services.mcp_gateway.app.ports import Records
 from services.mcp_gateway.app.reading import CallFilter, Reads
 from services.mcp_gateway.domain.call import CallRequest
 from services.mcp_gateway.entry.shapes import (
+    POSITION,
     ExecuteAnswer,
     ExecuteRequest,
     ExecutionList,
@@ -39,7 +40,8 @@ async def execute(
     """Call a tool and wait for its result.
 
     A failure that the tool reports is an answer with `status` `failed`; every other failure is a problem whose
-    `details.execution_id` names the call in the history.
+    `details.execution_id` names the call in the history. `X-Event-Position` is there when the call's end was on disk
+    before this answer: that of a tool which may be repeated is written later.
     """
     calls: ToolCalls = state.calls
     tenants: TenantPool = state.tenants
@@ -59,7 +61,8 @@ async def execute(
         failure = outcome.failure
         if failure is not None and failure.code != _TOOL_SAID:
             raise CallFailed(failure, outcome.id)
-        return Response(execute_answer(outcome))
+        headers = {} if outcome.position is None else {POSITION: str(outcome.position)}
+        return Response(execute_answer(outcome), headers=headers)
 
     return await once(request, caller, tenants, handle)
 

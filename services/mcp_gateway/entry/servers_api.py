@@ -12,6 +12,7 @@ from services.mcp_gateway.app.reading import Reads, ServerFilter, ServerRow
 from services.mcp_gateway.app.sightings import Sightings
 from services.mcp_gateway.domain.server import BUNDLED, Server, ServerDefinition, Status, check_definition
 from services.mcp_gateway.entry.shapes import (
+    POSITION,
     DiscoveredServer,
     Discovery,
     HealthList,
@@ -64,10 +65,14 @@ async def create_server(
     server_id = None if key is None else derived_id("mcp-server", caller.tenant_id, caller.actor, key)
 
     async def handle() -> Response[ServerView]:
-        server = await gateway.registry.register(caller, definition, server_id)
-        view = server_view(_fresh(server))
-        headers = {"Location": f"/api/v1/mcp/servers/{server.id}", "ETag": _etag(server)}
-        return Response(view, status_code=201, headers=headers)
+        kept = await gateway.registry.register(caller, definition, server_id)
+        server = kept.server
+        headers = {
+            "Location": f"/api/v1/mcp/servers/{server.id}",
+            "ETag": _etag(server),
+            POSITION: str(kept.position),
+        }
+        return Response(server_view(_fresh(server)), status_code=201, headers=headers)
 
     return await once(request, caller, gateway.tenants, handle)
 
@@ -115,24 +120,26 @@ async def change_server(
     if not server.bundled:
         _refuse_bundled(definition)
         gateway.launch_rules.check(definition)
-    changed = await gateway.registry.change(caller, server, definition, status)
+    kept = await gateway.registry.change(caller, server, definition, status)
+    changed = kept.server
     if changed.revision != server.revision or changed.status != "active":
         await gateway.sessions.forget(server)
-    return await _shown(gateway, caller, changed)
+    return await _shown(gateway, caller, changed, {POSITION: str(kept.position)})
 
 
 @delete("/api/v1/mcp/servers/{reference:str}", opt={"scope": MCP_WRITE}, summary="Remove a server", tags=_TAGS)
 async def remove_server(
     request: Request[Any, Any, Any], reference: Reference, caller: TenantScope, state: State
-) -> None:
+) -> Response[None]:
     """Take a server out of the registry. The history of its calls stays."""
     gateway: Gateway = state.gateway
     server = await gateway.registry.read(caller, reference)
     _check_match(request, server)
     if server.bundled:
         raise Conflict("A bundled server cannot be removed; set its status to `disabled`.")
-    await gateway.registry.remove(caller, server)
+    position = await gateway.registry.remove(caller, server)
     await gateway.sessions.forget(server)
+    return Response(None, status_code=204, headers={POSITION: str(position)})
 
 
 @get("/api/v1/mcp/servers/{reference:str}/discover", opt={"scope": MCP_READ}, summary="What it offers", tags=_TAGS)
@@ -208,10 +215,12 @@ def _fresh(server: Server) -> ServerRow:
     return ServerRow(server, "unknown", None, None, None, [], 0, 0, 0)
 
 
-async def _shown(gateway: Gateway, caller: TenantScope, server: Server) -> Response[ServerView]:
+async def _shown(
+    gateway: Gateway, caller: TenantScope, server: Server, headers: dict[str, str] | None = None
+) -> Response[ServerView]:
     rows, _ = await gateway.views.servers(caller, ServerFilter(id=server.id), 1)
     row = rows[0] if rows else _fresh(server)
-    return Response(server_view(row), headers={"ETag": _etag(row.server)})
+    return Response(server_view(row), headers={"ETag": _etag(row.server), **(headers or {})})
 
 
 def _etag(server: Server) -> str:

@@ -12,6 +12,8 @@ from services.mcp_gateway.domain.call import CallOutcome
 from services.mcp_gateway.domain.server import ServerConfig, ServerDefinition, ServerType, Status, Visibility, slug_of
 from services.mcp_gateway.limits import CALL_SECONDS_MAX, TOOL_NAME_MAX_CHARS
 
+POSITION = "X-Event-Position"
+
 # Text that goes to the database as text: no NUL in it.
 ServerReference = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[^\x00]*$")]
 ToolName = Annotated[str, msgspec.Meta(min_length=1, max_length=TOOL_NAME_MAX_CHARS, pattern=r"^[^\x00]*$")]
