@@ -44,8 +44,10 @@ async def _serve(rt: Runtime, launcher: Launcher, upstreams: PooledUpstreams) ->
     records = CallRecords(rt.log, rt.worker_pool, rt.waker)
     views = Views(rt.tenants)
     calls = ToolCalls(registry, upstreams, records, _argument_check(), metrics.observe_call)
-    metrics.watch("mcp_records_pending", "Calls that wait to be recorded.", lambda: records.pending)
-    metrics.watch("mcp_sessions_alive", "Sessions with servers.", lambda: sum(s.alive for s in upstreams.pool.states()))
+    metrics.watch(
+        records_pending=lambda: records.pending,
+        sessions_alive=lambda: sum(state.alive for state in upstreams.pool.states()),
+    )
 
     rt.work_on(SUBJECT, ToolTasks(calls).do, concurrency=TASKS_HELD_MAX)
     _hear_of_changes(rt, registry)
