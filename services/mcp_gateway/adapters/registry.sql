@@ -30,7 +30,7 @@ SELECT count(*) FROM servers
 -- name: list_page
 SELECT s.tenant_id, s.id, s.definition, s.status, s.revision, s.stream_version, s.created_at, s.updated_at,
        h.health_status, h.checked_at, h.latency_ms, h.error_message, h.tools,
-       c.total, c.successful, c.failed, count(*) OVER () AS matching
+       c.total, c.successful, c.failed
 FROM servers s
 LEFT JOIN server_health h ON h.server_id = s.id
 LEFT JOIN server_counters c ON c.server_id = s.id
@@ -38,8 +38,17 @@ WHERE ($1::uuid IS NULL OR s.id = $1)
   AND ($2::text IS NULL OR s.status = $2)
   AND ($3::text IS NULL OR s.definition ->> 'category' = $3)
   AND ($4::text IS NULL OR s.definition ->> 'server_type' = $4)
+  AND ($5::timestamptz IS NULL OR (s.created_at, s.id) > ($5, $6::uuid))
 ORDER BY s.created_at, s.id
-LIMIT $5 OFFSET $6
+LIMIT $7 OFFSET $8
+
+-- name: count_matching
+SELECT count(*)
+FROM servers s
+WHERE ($1::uuid IS NULL OR s.id = $1)
+  AND ($2::text IS NULL OR s.status = $2)
+  AND ($3::text IS NULL OR s.definition ->> 'category' = $3)
+  AND ($4::text IS NULL OR s.definition ->> 'server_type' = $4)
 
 -- name: save_health
 INSERT INTO server_health (tenant_id, server_id, health_status, checked_at, latency_ms, error_message)

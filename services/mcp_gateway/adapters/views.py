@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from services.mcp_gateway.adapters.registry import server_of
-from services.mcp_gateway.app.reading import CallFilter, CallRow, ServerFilter, ServerRow
+from services.mcp_gateway.app.reading import CallFilter, CallRow, Place, ServerFilter, ServerRow
 from services.mcp_gateway.app.sightings import Sighting
 from services.mcp_gateway.limits import MIB, OUTPUT_LISTED_MAX_BYTES, RESULT_MAX_BYTES
 from shared.db.pool import TenantPool
@@ -36,14 +36,15 @@ class Views:
         self._pool = pool
 
     async def servers(
-        self, scope: TenantScope, wanted: ServerFilter, limit: int, offset: int = 0
+        self, scope: TenantScope, wanted: ServerFilter, limit: int, offset: int = 0, after: Place | None = None
     ) -> tuple[list[ServerRow], int]:
         """Return a page of servers in the order of their registration, and how many there are in all."""
+        narrowing = (wanted.id, wanted.status, wanted.category, wanted.server_type)
+        place = (None, None) if after is None else (after.created_at, after.id)
         async with self._pool.connection(scope) as connection:
-            rows = await connection.fetch(
-                _sql.list_page, wanted.id, wanted.status, wanted.category, wanted.server_type, limit, offset
-            )
-        return [_server_row(row) for row in rows], rows[0]["matching"] if rows else offset
+            rows = await connection.fetch(_sql.list_page, *narrowing, *place, limit, offset)
+            total = await connection.fetchval(_sql.count_matching, *narrowing)
+        return [_server_row(row) for row in rows], total
 
     async def calls(
         self, scope: TenantScope, wanted: CallFilter, limit: int, offset: int, before: UUID | None

@@ -24,6 +24,13 @@ class ServerRow(msgspec.Struct, frozen=True):
     failed: int
 
 
+class Place(msgspec.Struct, frozen=True):
+    """Where a server stands in the order of registration."""
+
+    created_at: dt.datetime
+    id: UUID
+
+
 class ServerFilter(msgspec.Struct, frozen=True):
     """Which servers; None does not narrow."""
 
@@ -66,7 +73,7 @@ class Reads(Protocol):
     """One tenant's rows."""
 
     async def servers(
-        self, scope: TenantScope, wanted: ServerFilter, limit: int, offset: int = 0
+        self, scope: TenantScope, wanted: ServerFilter, limit: int, offset: int = 0, after: Place | None = None
     ) -> tuple[list[ServerRow], int]:
         """Return a page of servers in the order of their registration, and how many there are in all."""
         ...

@@ -84,9 +84,10 @@ async def list_executions(
     await records.settled(caller.tenant_id)
     before = decode_cursor(cursor)
     wanted = CallFilter(server_id, tool_name, status)
-    rows, total = await views.calls(caller, wanted, limit, 0 if before else offset, before)
-    after = encode_cursor(rows[-1].id) if len(rows) == limit else None
-    return ExecutionList([execution_view(row) for row in rows], total, offset, limit, after)
+    rows, total = await views.calls(caller, wanted, limit + 1, 0 if before else offset, before)
+    shown = rows[:limit]
+    following = encode_cursor(shown[-1].id) if len(rows) > limit else None
+    return ExecutionList([execution_view(row) for row in shown], total, offset, limit, following)
 
 
 @get("/api/v1/mcp/executions/{execution_id:uuid}", opt={"scope": MCP_READ}, summary="One call", tags=_TAGS)

@@ -8,9 +8,10 @@ from litestar.datastructures import State
 from litestar.params import Parameter
 
 from services.mcp_gateway.app.ports import LaunchRules, ServerRegistry, Sessions
-from services.mcp_gateway.app.reading import Reads, ServerFilter, ServerRow
+from services.mcp_gateway.app.reading import Place, Reads, ServerFilter, ServerRow
 from services.mcp_gateway.app.sightings import Sightings
 from services.mcp_gateway.domain.server import BUNDLED, Server, ServerDefinition, Status, check_definition
+from services.mcp_gateway.entry.places import decode_place, encode_place
 from services.mcp_gateway.entry.shapes import (
     POSITION,
     DiscoveredServer,
@@ -29,7 +30,7 @@ from shared.auth.scopes import MCP_READ, MCP_WRITE
 from shared.db.pool import TenantPool
 from shared.errors import Conflict, FieldFault, PreconditionFailed, Unprocessable
 from shared.http.idempotency import key_of, once
-from shared.http.pages import DEFAULT_LIMIT, Limit, Offset
+from shared.http.pages import DEFAULT_LIMIT, Cursor, Limit, Offset
 from shared.ids import derived_id
 from shared.scope import TenantScope
 
@@ -86,13 +87,18 @@ async def list_servers(
     server_type: Text = None,
     offset: Offset = 0,
     limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
 ) -> ServerList:
     """List the tenant's servers in the order of their registration."""
     gateway: Gateway = state.gateway
     await gateway.registry.furnish(caller)
     wanted = ServerFilter(status=status, category=category, server_type=server_type)
-    rows, total = await gateway.views.servers(caller, wanted, limit, offset)
-    return ServerList([server_view(row) for row in rows], total, offset, limit)
+    after = decode_place(cursor)
+    rows, total = await gateway.views.servers(caller, wanted, limit + 1, 0 if after else offset, after)
+    shown = rows[:limit]
+    last = shown[-1].server if len(rows) > limit else None
+    following = encode_place(Place(last.created_at, last.id)) if last is not None else None
+    return ServerList([server_view(row) for row in shown], total, offset, limit, following)
 
 
 @get("/api/v1/mcp/servers/{reference:str}", opt={"scope": MCP_READ}, summary="One server", tags=_TAGS)
