@@ -13,6 +13,7 @@ import msgspec
 
 from services.mcp_gateway.app.ports import ArgumentCheck, CallUnit, KnownTool, Observe, Records, Servers, Upstreams
 from services.mcp_gateway.app.recording import ended, outcome_of, requested, unit
+from services.mcp_gateway.domain.bounds import check_size
 from services.mcp_gateway.domain.call import (
     RETRYABLE,
     CallFailure,
@@ -23,7 +24,14 @@ from services.mcp_gateway.domain.call import (
     tool_said,
 )
 from services.mcp_gateway.domain.server import Server
-from services.mcp_gateway.errors import ResultTooLarge, ServerDisabled, ToolInterrupted, ToolNotFound, ToolTimeout
+from services.mcp_gateway.errors import (
+    ArgumentsTooLarge,
+    ResultTooLarge,
+    ServerDisabled,
+    ToolInterrupted,
+    ToolNotFound,
+    ToolTimeout,
+)
 from services.mcp_gateway.limits import CALL_SECONDS_DEFAULT, CALL_SECONDS_MAX, RECORD_WAIT_SECONDS
 from shared.errors import PlatformError, Unavailable
 from shared.eventstore.errors import ConcurrentAppend
@@ -61,6 +69,8 @@ class ToolCalls:
         try:
             tool = await self._accept(call)
         except PlatformError as refusal:
+            if isinstance(refusal, ArgumentsTooLarge):
+                call.request = msgspec.structs.replace(call.request, arguments={})
             return await self._refuse(scope, call, _failure_of(refusal))
         if tool.repeatable:
             outcome = await self._call(call)
@@ -78,6 +88,7 @@ class ToolCalls:
 
     async def _accept(self, call: "_Call") -> KnownTool:
         request, server = call.request, call.server
+        check_size(request.arguments)
         if server.status != "active":
             raise ServerDisabled(f"The server {server.definition.slug!r} is switched off.")
         tool = (await self._upstreams.tools(server)).get(request.tool_name)

@@ -326,3 +326,22 @@ async def test_an_end_that_somebody_else_recorded_first_is_the_end() -> None:
     outcome = await gateway.calls.execute(SCOPE, request)
     assert outcome.failure is not None
     assert outcome.failure.code == ToolInterrupted.code
+
+
+async def test_arguments_that_are_too_many_are_not_recorded_either() -> None:
+    gateway = Gateway()
+    for arguments in ({"a": "x" * 1_100_000}, {"a": [[[]]] * 500_000}, _deep()):
+        outcome = await gateway.execute(ACTS, arguments=arguments)
+        assert outcome.failure is not None
+        assert outcome.failure.code == "arguments_invalid"
+        assert await gateway.types(outcome.id) == ["requested.v1", "failed.v1"]
+        asked = (await gateway.log.read_streams([outcome.id]))[outcome.id][0]
+        assert msgspec.json.decode(asked.data)["arguments"] == {}
+    assert gateway.upstream.calls == []
+
+
+def _deep() -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for _ in range(2_000):
+        value = {"a": value}
+    return value

@@ -58,6 +58,13 @@ def reply(body: dict[str, Any], result: dict[str, Any], **options: Any) -> httpx
     return httpx2.Response(200, json={"jsonrpc": "2.0", "id": body["id"], "result": result}, **options)
 
 
+DEEP = b'{"jsonrpc": "2.0", "id": 2, "result": {"content": [], "structuredContent": {"a": %s1%s}}}'
+
+
+def json_text(text: bytes) -> httpx2.Response:
+    return httpx2.Response(200, content=text, headers={"content-type": "application/json"})
+
+
 def events(*messages: dict[str, Any] | str, head: str = "") -> httpx2.Response:
     text = head + "".join(
         f"data: {message if isinstance(message, str) else json.dumps(message)}\n\n" for message in messages
@@ -204,6 +211,8 @@ async def calls_with(answer: Answer, error: type[Exception], said: str) -> HttpS
         (httpx2.Response(200, json={"jsonrpc": "2.0", "id": 999, "result": {}}), ProtocolViolation, "not asked"),
         (httpx2.Response(200, json={"jsonrpc": "2.0", "method": "ping", "id": 1}), ProtocolViolation, "no response"),
         (httpx2.Response(200, json={"a": "x" * 9_000_000}), ResultTooLarge, "larger"),
+        (json_text(DEEP % (b"[" * 300, b"]" * 300)), ResultTooLarge, "nested"),
+        (json_text(DEEP % (b"[" * 5_000, b"]" * 5_000)), ProtocolViolation, "shape|JSON-RPC"),
         (
             httpx2.Response(
                 200,

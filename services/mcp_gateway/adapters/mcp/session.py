@@ -26,6 +26,7 @@ from services.mcp_gateway.adapters.mcp.model import (
     ToolResult,
 )
 from services.mcp_gateway.adapters.mcp.unasked import Unasked
+from services.mcp_gateway.domain.bounds import too_deep
 from services.mcp_gateway.errors import (
     ArgumentsInvalid,
     ProtocolViolation,
@@ -130,7 +131,10 @@ class McpSession(ABC):
                 f"The result of {name!r} has {size} bytes; at most {RESULT_MAX_BYTES} are passed on.",
                 details={"tool": name, "bytes": size, "limit": RESULT_MAX_BYTES},
             )
-        return decode_tool_result(raw, (time.perf_counter() - started) * 1000.0)
+        result = decode_tool_result(raw, (time.perf_counter() - started) * 1000.0)
+        if too_deep([result.content, result.structured or {}], raw):
+            raise ResultTooLarge(f"The result of {name!r} is nested too deeply.", details={"tool": name})
+        return result
 
     async def ping(self, timeout: float) -> None:  # noqa: ASYNC109 - as above
         """Ask for a sign of life: `ping`, or `server/discover` in the modern era, which has no ping."""
