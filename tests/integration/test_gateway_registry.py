@@ -7,7 +7,11 @@ import pytest
 import pytest_asyncio
 
 from services.mcp_gateway.adapters.registry import Registry
-from services.mcp_gateway.domain.server import ServerDefinition
+from services.mcp_gateway.adapters.views import Views
+from services.mcp_gateway.app.ports import KnownTool
+from services.mcp_gateway.app.reading import ServerFilter
+from services.mcp_gateway.app.sightings import Sightings
+from services.mcp_gateway.domain.server import Server, ServerDefinition
 from services.mcp_gateway.errors import SlugTaken
 from shared.db.pool import TenantPool, open_pool
 from shared.errors import Conflict
@@ -82,3 +86,23 @@ async def test_an_id_wins_over_a_slug_that_looks_like_it(registry: Registry) -> 
     other = (await registry.register(scope, described(str(one.id)))).server
     assert (await registry.read(scope, str(one.id))).id == one.id
     assert (await registry.read(scope, str(other.id))).id == other.id
+
+
+async def test_texts_of_a_server_are_kept_whatever_is_in_them(registry: Registry, pool: TenantPool) -> None:
+    scope = TenantScope(uuid4(), "tester")
+    server = (await registry.register(scope, described("one"))).server
+    views = Views(pool)
+    # As JSON the second is \\\\u0000: a backslash and five letters, and no NUL.
+    texts = ["a\0b", "\\u0000", '"', "x" * 10_000]
+
+    class Offering:
+        async def tools(self, _: Server) -> dict[str, KnownTool]:
+            return {
+                str(number): KnownTool(f"t\0{number}", {"description": text}, {}, "hash", repeatable=False)
+                for number, text in enumerate(texts)
+            }
+
+    await Sightings(Offering(), views).discover(scope, server)  # type: ignore[arg-type]
+    ((row,), _) = await views.servers(scope, ServerFilter(id=server.id), 1)
+    assert [tool["description"] for tool in row.tools] == ["ab", "\\u0000", '"', "x" * 4_000]
+    assert [tool["name"] for tool in row.tools] == ["t0", "t1", "t2", "t3"]

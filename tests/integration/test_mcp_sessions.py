@@ -6,10 +6,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -29,33 +27,10 @@ from services.mcp_gateway.errors import (
     ToolNotFound,
     ToolTimeout,
 )
+from tests.fixtures.mcp_servers.faulty import ALLOWED, SERVERS, faulty, processes_with, session_with
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVERS = ROOT / "tests" / "fixtures" / "mcp_servers"
-ALLOWED = CommandAllowList([sys.executable])
 CALCULATOR = bundled("calculator", env={"PYTHONPATH": str(ROOT)})
-
-
-@asynccontextmanager
-async def session_with(launch: StdioLaunch, era: Era | None = None, **options: Any) -> AsyncIterator[StdioSession]:
-    session = await StdioSession.start(launch, allowed=ALLOWED, era=era, **options)
-    try:
-        yield session
-    finally:
-        await session.close()
-
-
-def faulty(mode: str, *args: str, **fields: Any) -> StdioLaunch:
-    return StdioLaunch(sys.executable, (str(SERVERS / "fault_server.py"), mode, *args), **fields)
-
-
-def processes_with(marker: str) -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter(["cmdline", "status"]):
-        words = process.info["cmdline"] or []
-        if process.info["status"] != psutil.STATUS_ZOMBIE and any(marker in word for word in words):
-            found.append(process)
-    return found
 
 
 @pytest.mark.parametrize(("era", "revision"), [(None, "2025-11-25"), ("modern", "2026-07-28")])
@@ -127,36 +102,6 @@ async def test_dying_in_a_call() -> None:
         with pytest.raises(ServerDied) as died:
             await session.call_tool("x", {}, timeout=30)
         assert died.value.details == {"exit_status": 7}
-
-
-@pytest.mark.parametrize(
-    ("mode", "error", "said"),
-    [
-        ("floods", ProtocolViolation, "above the limit"),
-        ("garbage", ProtocolViolation, "no JSON-RPC message"),
-        ("wrong_id", ProtocolViolation, "never sent"),
-        ("neither", ProtocolViolation, "neither result nor error"),
-        ("chatters", ProtocolViolation, "messages in a second"),
-        ("closes_stdout", ServerDied, "ended"),
-    ],
-)
-async def test_what_ends_a_session_at_once(mode: str, error: type[Exception], said: str, tmp_path: Path) -> None:
-    async with session_with(faulty(mode, str(tmp_path))) as session:
-        started = time.monotonic()
-        with pytest.raises(error, match=said):
-            await session.call_tool("x", {}, timeout=60)
-        assert time.monotonic() - started < 20
-        assert not session.alive
-    assert processes_with(str(tmp_path)) == []
-
-
-async def test_a_flood_is_not_kept_in_memory() -> None:
-    own = psutil.Process()
-    async with session_with(faulty("floods")) as session:
-        before = own.memory_info().rss
-        with pytest.raises(ProtocolViolation):
-            await session.call_tool("x", {}, timeout=60)
-        assert own.memory_info().rss - before < 40_000_000
 
 
 async def test_no_answer_is_a_timeout_that_is_told_to_the_server() -> None:

@@ -74,8 +74,7 @@ class Views:
             )
 
     async def save_tools(self, scope: TenantScope, server_id: UUID, tools: list[dict[str, Any]]) -> None:
-        # Texts of servers may hold NUL, which JSON in Postgres cannot.
-        encoded = msgspec.json.encode(tools).decode().replace("\\u0000", "")
+        encoded = msgspec.json.encode(tools).decode()
         async with self._pool.connection(scope) as connection:
             await connection.execute(_sql.save_tools, server_id, encoded)
 

@@ -5,7 +5,9 @@ of the call. If this process dies then, whoever asks for the same call again lea
 is not called a second time behind anybody's back. Calls of other tools are recorded afterwards, in batches.
 """
 
+import asyncio
 import datetime as dt
+import logging
 import time
 from typing import Any
 
@@ -37,6 +39,8 @@ from shared.errors import PlatformError, Unavailable
 from shared.eventstore.errors import ConcurrentAppend
 from shared.ids import new_id
 from shared.scope import TenantScope
+
+_log = logging.getLogger(__name__)
 
 
 class ToolCalls:
@@ -91,16 +95,22 @@ class ToolCalls:
         check_size(request.arguments)
         if server.status != "active":
             raise ServerDisabled(f"The server {server.definition.slug!r} is switched off.")
-        tool = (await self._upstreams.tools(server)).get(request.tool_name)
+        tool = (await self._tools(call)).get(request.tool_name)
         if tool is None:
             raise ToolNotFound(
                 f"The server {server.definition.slug!r} has no tool {request.tool_name!r}.",
                 details={"tool": request.tool_name},
             )
         self._check(tool.definition_hash, tool.input_schema, request.arguments)
-        if call.seconds_left <= 0:
-            raise ToolTimeout("The time for this call was over before its server was ready: nothing was called.")
         return tool
+
+    async def _tools(self, call: "_Call") -> dict[str, KnownTool]:
+        try:
+            async with asyncio.timeout(max(0.0, call.seconds_left)):
+                return await self._upstreams.tools(call.server)
+        except TimeoutError as error:
+            message = "The time for this call was over before its server was ready: nothing was called."
+            raise ToolTimeout(message) from error
 
     async def _refuse(self, scope: TenantScope, call: "_Call", failure: CallFailure) -> CallOutcome:
         """Record and return why nothing was called.
@@ -128,6 +138,10 @@ class ToolCalls:
             )
         except PlatformError as error:
             return call.failed(_failure_of(error))
+        except Exception:  # noqa: BLE001 - a bug must not look like something that may be repeated
+            _log.exception("the call %s failed", call.request.id)
+            broken = ToolInterrupted("The gateway failed during this call: its log says why.")
+            return call.failed(_failure_of(broken))
         if answer.is_error:
             return call.failed(tool_said(answer.content, answer.structured), answer.duration_ms)
         output = output_of(answer.content, answer.structured)

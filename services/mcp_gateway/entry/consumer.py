@@ -51,7 +51,7 @@ class ToolTasks:
 def _asked(task: Task) -> tuple[TenantScope, CallRequest]:
     try:
         payload = msgspec.convert(task.payload, ToolPayload)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, RecursionError) as error:
         raise InvalidInput(f"The task is not one for a tool: {error}") from error
     if payload.secret_paths:
         raise SecretsUnavailable("The call names secrets, and there is no store here to take them from.")

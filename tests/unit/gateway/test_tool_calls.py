@@ -1,21 +1,15 @@
 """The path of a call: what is on disk when, what its caller hears, and who may call again."""
 
-import asyncio
-import datetime as dt
 import time
-from collections.abc import Callable
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import msgspec
 import pytest
 
-from services.mcp_gateway.app.calls import ToolCalls
-from services.mcp_gateway.app.ports import KnownTool, ToolAnswer
 from services.mcp_gateway.app.recording import ended, requested, unit
 from services.mcp_gateway.domain.call import CallFailure, CallOutcome, CallRequest
-from services.mcp_gateway.domain.server import Server, ServerConfig, ServerDefinition
-from services.mcp_gateway.entry.consumer import ToolTasks
+from services.mcp_gateway.domain.server import ServerConfig
 from services.mcp_gateway.errors import (
     ProtocolViolation,
     ServerBusy,
@@ -26,81 +20,10 @@ from services.mcp_gateway.errors import (
 )
 from services.mcp_gateway.limits import TASK_RESULT_MAX_BYTES
 from services.workflow.limits import MAX_STEP_RESULT_BYTES
-from shared.bus.tasks import Task, TaskResult, task_id_of
+from shared.bus.tasks import task_id_of
 from shared.errors import PlatformError, Unavailable
 from shared.ids import derived_id
-from shared.scope import TenantScope
-from tests.unit.gateway.call_log import CallLog, recording
-
-TENANT = uuid4()
-SCOPE = TenantScope(TENANT, "tester")
-NOW = dt.datetime.now(dt.UTC)
-ACTS, READS = "acts", "reads"
-
-
-def server_with(config: ServerConfig) -> Server:
-    definition = ServerDefinition("S", "s", "stdio", command="x", config=config)
-    return Server(TENANT, uuid4(), definition, "active", 1, 1, NOW, NOW)
-
-
-class Upstream:
-    """A server with a tool that acts and one that reads. `calls` are the seconds that each call was given."""
-
-    def __init__(self) -> None:
-        self.calls: list[float] = []
-        self.start_failure: Exception | None = None
-        self.starting = 0.0
-        self.answer: Callable[[], dict[str, Any]] = lambda: {"done": True}
-
-    async def tools(self, _: Server) -> dict[str, KnownTool]:
-        await asyncio.sleep(self.starting)
-        if self.start_failure is not None:
-            raise self.start_failure
-        return {name: KnownTool(name, {}, {}, "hash", repeatable=name == READS) for name in (ACTS, READS)}
-
-    async def call(self, _: Server, __: str, ___: dict[str, Any], seconds: float) -> ToolAnswer:
-        self.calls.append(seconds)
-        return ToolAnswer([], self.answer(), is_error=False, duration_ms=1.0)
-
-    async def ping(self, _: Server, __: float) -> None: ...
-
-    def fails(self, error: Exception) -> None:
-        def fail() -> dict[str, Any]:
-            raise error
-
-        self.answer = fail
-
-
-class Gateway:
-    """Everything between an entry and the database."""
-
-    def __init__(self, config: ServerConfig | None = None) -> None:
-        self.server = server_with(config or ServerConfig())
-        self.upstream = Upstream()
-        self.log = CallLog()
-        self.records = recording(self.log)
-        self.calls = ToolCalls(self, self.upstream, self.records, lambda _, __, ___: None, lambda _, __: None)
-
-    async def find(self, _: TenantScope, __: str) -> Server:
-        return self.server
-
-    async def execute(self, tool: str, **more: Any) -> CallOutcome:
-        call = {"id": uuid4(), "server": "s", "tool_name": tool, "arguments": {}, **more}
-        return await self.calls.execute(SCOPE, CallRequest(**call))
-
-    async def do(
-        self, tool: str, *, execution: UUID | None = None, attempt: int = 1, seconds: float = 30
-    ) -> TaskResult:
-        execution = execution or uuid4()
-        payload = {"server_id": "s", "tool_name": tool}
-        deadline = int((time.time() + seconds) * 1000)
-        task_id = task_id_of(execution, "step", attempt)
-        return await ToolTasks(self.calls).do(Task(task_id, TENANT, execution, "step", attempt, 0, deadline, payload))
-
-    async def types(self, call: UUID) -> list[str]:
-        self.log.away = False
-        await self.records.settled(TENANT)
-        return [event.type.removeprefix("mcp.tool-call-") for event in (await self.log.read_streams([call]))[call]]
+from tests.unit.gateway.call_path import ACTS, NOW, READS, SCOPE, Gateway
 
 
 @pytest.fixture(autouse=True)
@@ -175,6 +98,7 @@ async def test_an_outage_before_the_call_calls_nothing() -> None:
         (ToolTimeout("No answer."), True),
         (ServerDied("It ended."), True),
         (ProtocolViolation("Garbage."), True),
+        (ToolInterrupted("Cut off."), True),
         (ServerBusy("Busy."), False),
         (ServerUnavailable("Cannot be started."), False),
     ],
@@ -188,7 +112,15 @@ async def test_who_may_call_again_by_itself(error: PlatformError, *, open_end: b
     assert acted.error.retryable is not open_end
     assert ("retry_on" in acted.error.message) is open_end
     assert read.error.message == error.message
-    assert read.error.retryable is not isinstance(error, ProtocolViolation)
+    assert read.error.retryable is not isinstance(error, ProtocolViolation | ToolInterrupted)
+
+
+async def test_a_bug_during_a_call_does_not_repeat_it() -> None:
+    gateway = Gateway()
+    gateway.upstream.fails(KeyError("a bug"))
+    result = await gateway.do(ACTS)
+    assert result.error is not None
+    assert (result.error.code, result.error.retryable) == ("tool_interrupted", False)
 
 
 async def test_a_server_that_cannot_be_started_may_be_tried_again_and_its_key_too() -> None:
@@ -275,8 +207,10 @@ async def test_a_task_keeps_the_servers_own_time_and_ends_before_the_engines() -
 
 async def test_a_server_that_starts_for_too_long_is_not_called_any_more() -> None:
     gateway = Gateway()
-    gateway.upstream.starting = 0.2
+    gateway.upstream.starting = 60
+    began = time.monotonic()
     result = await gateway.do(ACTS, seconds=0.1)
+    assert time.monotonic() - began < 5
     assert result.error is not None
     assert (result.error.code, result.error.retryable) == ("tool_timeout", True)
     assert "nothing was called" in result.error.message

@@ -299,3 +299,9 @@ async def test_a_late_answer_is_a_timeout() -> None:
     assert len(cancelled) == 1
     assert session.alive
     await session.close()
+
+
+async def test_a_server_that_asks_without_end_is_ended() -> None:
+    questions = [{"jsonrpc": "2.0", "id": f"q{number}", "method": "ping"} for number in range(200)]
+    session = await calls_with(lambda _request, _body: events(*questions), ProtocolViolation, "does not take")
+    assert not session.alive

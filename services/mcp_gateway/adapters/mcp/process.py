@@ -118,18 +118,18 @@ class LineProcess(asyncio.SubprocessProtocol):
             if not self._stderr.receive(data):
                 self._pause_stderr()
             return
-        head, newline, rest = data.partition(b"\n")
-        while newline and not self._stopped:
-            if self._parts:
-                self._parts.append(head)
-                head = b"".join(self._parts)
-                self._parts.clear()
+        *lines, rest = data.split(b"\n")  # in one go: to cut a line off a flood of short ones copies the others
+        for line in lines:
+            if self._stopped:
+                return
+            self._parts.append(line)
+            whole = b"".join(self._parts)
+            self._parts.clear()
             self._size = 0
-            self._on_line(head)
-            head, newline, rest = rest.partition(b"\n")
-        if head and not self._stopped:
-            self._parts.append(head)
-            self._size += len(head)
+            self._on_line(whole)
+        if rest and not self._stopped:
+            self._parts.append(rest)
+            self._size += len(rest)
             if self._size > MESSAGE_MAX_BYTES:
                 self._parts.clear()
                 self._on_flood()

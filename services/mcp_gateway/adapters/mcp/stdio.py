@@ -128,19 +128,26 @@ class StdioSession(McpSession):
             answer.set_exception(TimeoutError())
 
     def _receive(self, line: bytes) -> None:
-        if not line or line.isspace():
-            return
         try:
+            if not line or line.isspace():
+                self._unasked.count()
+                return
             message = decode_incoming(line)
             if message.method is not UNSET:
-                reply = self._unasked.take(message, message.method)
-                if reply is not None:
-                    self._process.write_line(reply)
+                self._take_unasked(message, message.method)
             else:
                 self._take_answer(message)
         except ProtocolViolation as violation:
             self._finish(violation)
             self._process.kill()
+
+    def _take_unasked(self, message: Incoming, method: str) -> None:
+        reply = self._unasked.take(message, method)
+        if reply is None:
+            return
+        if self._process.unsent_bytes > UNSENT_MAX_BYTES:
+            raise ProtocolViolation("The server asks and does not read the answers.")
+        self._process.write_line(reply)
 
     def _take_answer(self, message: Incoming) -> None:
         request_id = message.id
@@ -150,7 +157,9 @@ class StdioSession(McpSession):
             raise ProtocolViolation(f"The server answered a request that was never sent ({str(request_id)[:40]!r}).")
         answer = self._pending.get(request_id)
         if answer is None or answer.done():
-            return  # timed out, cancelled, or answered twice: it cannot be told apart, and it does no harm
+            # Timed out, cancelled, or answered twice: it cannot be told apart, and a few of them do no harm.
+            self._unasked.count()
+            return
         if message.error is not UNSET:
             answer.set_exception(RpcFailed(message.error))
         elif message.result is not UNSET:

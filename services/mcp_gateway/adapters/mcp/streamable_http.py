@@ -28,6 +28,7 @@ from services.mcp_gateway.errors import ProtocolViolation, ResultTooLarge, Serve
 from services.mcp_gateway.limits import (
     HTTP_CLOSE_SECONDS,
     HTTP_ERROR_BODY_MAX_BYTES,
+    HTTP_REPLIES_MAX,
     HTTP_RESUME_DELAY_SECONDS_MAX,
     HTTP_RESUMES_MAX,
     HTTP_STREAM_END_SECONDS,
@@ -128,13 +129,7 @@ class HttpSession(McpSession):
                 task.cancel()
             await self._client.aclose()
 
-    async def call_tool(
-        self,
-        name: str,
-        arguments: dict[str, Any],
-        *,
-        timeout: float,  # noqa: ASYNC109 - as in the base class
-    ) -> ToolResult:
+    async def call_tool(self, name: str, arguments: dict[str, Any], *, timeout: float) -> ToolResult:  # noqa: ASYNC109
         try:
             return await super().call_tool(name, arguments, timeout=timeout)
         except _Overloaded as refusal:
@@ -295,6 +290,8 @@ class HttpSession(McpSession):
         await self._post_and_forget(encode_notification(method))
 
     def _send_later(self, body: bytes) -> None:
+        if len(self._background) >= HTTP_REPLIES_MAX:
+            raise ProtocolViolation("The server asks and does not take the answers.")
         task = asyncio.get_running_loop().create_task(self._post_and_forget(body))
         self._background.add(task)
         task.add_done_callback(self._background.discard)

@@ -24,8 +24,8 @@ class Unasked:
         self._second = 0
         self._count = 0
 
-    def take(self, message: Incoming, method: str) -> bytes | None:
-        """Take one message and return the reply to send, if there is one.
+    def count(self) -> None:
+        """Count a message that is no answer to an open request.
 
         Raises `ProtocolViolation` above a rate, since a server that only talks would use up the gateway's time.
         """
@@ -35,6 +35,13 @@ class Unasked:
         self._count += 1
         if self._count > NOTIFICATIONS_PER_SECOND_MAX:
             raise ProtocolViolation(f"The server sent more than {NOTIFICATIONS_PER_SECOND_MAX} messages in a second.")
+
+    def take(self, message: Incoming, method: str) -> bytes | None:
+        """Take one message and return the reply to send, if there is one.
+
+        Raises `ProtocolViolation` as `count` does.
+        """
+        self.count()
         if message.id is not UNSET and message.id is not None:
             if method == "ping":
                 return encode_reply(message.id, {})
