@@ -121,6 +121,18 @@ async def test_results_duplicates_and_failures(backbone: Backbone) -> None:
         assert (late["error"]["code"], late["error"]["retryable"]) == ("tool_timeout", True)
 
 
+async def test_a_further_attempt_is_a_retry_of_the_first(backbone: Backbone) -> None:
+    tenant = uuid4()
+    async with serving(backbone) as (running, _):
+        first = task(tenant, ADD)
+        third = {**first, "attempt": 3, "task_id": f"{first['execution_id']}/step/3"}
+        await running.ask(first)
+        await running.ask(third)
+        again, once = await history(running, tenant)
+        assert (once["retry_count"], once["is_retry"], once["parent_execution_id"]) == (0, False, None)
+        assert (again["retry_count"], again["is_retry"], again["parent_execution_id"]) == (2, True, once["id"])
+
+
 async def test_what_cannot_be_read_is_kept_for_people(backbone: Backbone) -> None:
     async with serving(backbone) as (running, _):
         letters = await running.bus.jetstream().subscribe("deadletter.mcp_gateway")
