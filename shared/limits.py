@@ -49,6 +49,7 @@ JWKS_MIN_INTERVAL_S = 1.0
 READINESS_TIMEOUT_S = 2.0
 CONNECT_TIMEOUT_S = 10.0  # resolving a name and opening a connection to somewhere outside
 RESOLVED_ADDRESSES_MAX = 4  # of one host, tried one after the other
+JSON_MAX_DEPTH = 64  # of what services give each other: deeper, not every reader can follow
 TASKS_HELD_MAX = 4_096  # tasks that a worker is at; more are refused, and the engine's retries bring them again
 TASK_ATTEMPT_MAX = 2**31 - 1
 WORKER_LOOK_S = 0.25  # how often a worker looks which of its tasks need a heartbeat

@@ -1,17 +1,14 @@
 """Wires the MCP gateway."""
 
-from typing import Any
-
 from faststream.nats import NatsMessage
 
 from services.mcp_gateway.adapters.launching import BUNDLED_SERVERS, Launcher, read_commands
-from services.mcp_gateway.adapters.mcp.arguments import ArgumentValidator, check_size
+from services.mcp_gateway.adapters.mcp.arguments import ArgumentValidator
 from services.mcp_gateway.adapters.records import CallRecords
 from services.mcp_gateway.adapters.registry import Registry
 from services.mcp_gateway.adapters.upstreams import PooledUpstreams
 from services.mcp_gateway.adapters.views import Views
 from services.mcp_gateway.app.calls import ToolCalls
-from services.mcp_gateway.app.ports import ArgumentCheck
 from services.mcp_gateway.app.sightings import Sightings
 from services.mcp_gateway.config import McpGatewaySettings
 from services.mcp_gateway.domain.events import CATALOGUE
@@ -43,9 +40,11 @@ async def _serve(rt: Runtime, launcher: Launcher, upstreams: PooledUpstreams) ->
     registry = Registry(rt.tenants, bundled, rt.waker.wake)
     records = CallRecords(rt.log, rt.worker_pool, rt.waker)
     views = Views(rt.tenants)
-    calls = ToolCalls(registry, upstreams, records, _argument_check(), metrics.observe_call)
-    metrics.watch("mcp_records_pending", "Calls that wait to be recorded.", lambda: records.pending)
-    metrics.watch("mcp_sessions_alive", "Sessions with servers.", lambda: sum(s.alive for s in upstreams.pool.states()))
+    calls = ToolCalls(registry, upstreams, records, ArgumentValidator().check, metrics.observe_call)
+    metrics.watch(
+        records_pending=lambda: records.pending,
+        sessions_alive=lambda: sum(state.alive for state in upstreams.pool.states()),
+    )
 
     rt.work_on(SUBJECT, ToolTasks(calls).do, concurrency=TASKS_HELD_MAX)
     _hear_of_changes(rt, registry)
@@ -54,16 +53,6 @@ async def _serve(rt: Runtime, launcher: Launcher, upstreams: PooledUpstreams) ->
     rt.on_close(records.close)
     gateway = Gateway(rt.tenants, registry, views, Sightings(upstreams, views), upstreams, launcher)
     await rt.serve(make_api(rt, gateway, calls, records))
-
-
-def _argument_check() -> ArgumentCheck:
-    validator = ArgumentValidator()
-
-    def check(definition_hash: str, schema: dict[str, Any], arguments: dict[str, Any]) -> None:
-        check_size(arguments)
-        validator.check(definition_hash, schema, arguments)
-
-    return check
 
 
 def _hear_of_changes(rt: Runtime, registry: Registry) -> None:

@@ -60,6 +60,10 @@ class ArgumentsInvalid(PlatformError):
     code = "arguments_invalid"
 
 
+class ArgumentsTooLarge(ArgumentsInvalid):
+    """The arguments are more than is passed on, or nested deeper. They are not recorded either."""
+
+
 class ToolSchemaInvalid(PlatformError):
     """The tool's own input schema is unusable: no JSON Schema, too large, or it points outside itself."""
 

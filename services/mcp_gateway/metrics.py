@@ -11,17 +11,21 @@ class Metrics:
     """The catalogue. Labels are bounded: codes are ours, and no tenant, server or tool is one."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.calls = Counter("mcp_tool_calls", "Tool calls that ended.", ["outcome"], registry=registry)
+        self.calls = Counter("agentic_mcp_tool_calls", "Tool calls that ended.", ["outcome"], registry=registry)
         self.call_seconds = Histogram(
-            "mcp_tool_call_seconds", "Time of a whole tool call.", buckets=_SECONDS, registry=registry
+            "agentic_mcp_tool_call_seconds", "Time of a whole tool call.", buckets=_SECONDS, registry=registry
         )
-        self._registry = registry
+        self.records_pending = Gauge(
+            "agentic_mcp_records_pending", "Calls that wait to be recorded.", registry=registry
+        )
+        self.sessions_alive = Gauge("agentic_mcp_sessions_alive", "Sessions with servers.", registry=registry)
 
     def observe_call(self, outcome: str, seconds: float) -> None:
         """Count a call that ended, by `ok` or its code."""
         self.calls.labels(outcome).inc()
         self.call_seconds.observe(seconds)
 
-    def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
-        """Expose a number that is read when somebody looks."""
-        Gauge(name, text, registry=self._registry).set_function(read)
+    def watch(self, *, records_pending: Callable[[], float], sessions_alive: Callable[[], float]) -> None:
+        """Read these when somebody looks."""
+        self.records_pending.set_function(records_pending)
+        self.sessions_alive.set_function(sessions_alive)

@@ -1,7 +1,8 @@
 """Group commit without a timer: whatever queued up during the last commit is written in the next one.
 
 Under load a commit carries hundreds of appends and the disk is flushed once for all of them; alone, an append waits for
-nothing. A unit that loses a race for its stream is refused by itself; the others of its batch are written.
+nothing. A unit that loses a race for its stream, or that the store cannot take, is refused by itself; the others of its
+batch are written.
 """
 
 import asyncio
@@ -72,13 +73,29 @@ def _set_late_aside(units: Sequence[U], taken: dict[UUID, int]) -> tuple[list[U]
     return keep, late
 
 
-class GroupCommit(Generic[U]):
-    """Many callers, one writer. `append` returns when the unit is on disk."""
+def _blames_nobody(_: Exception) -> bool:
+    return False
 
-    def __init__(self, log: EventLog, commit: Callable[[Sequence[U]], Awaitable[int]]) -> None:
+
+class GroupCommit(Generic[U]):
+    """Many callers, one writer. `append` returns when the unit is on disk.
+
+    `blames_a_unit` tells an error that is about what was written from one that is about the store, such as an outage.
+    After the first kind the units of the batch are written one by one; the second kind is everybody's.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        commit: Callable[[Sequence[U]], Awaitable[int]],
+        *,
+        blames_a_unit: Callable[[Exception], bool] = _blames_nobody,
+    ) -> None:
         self._log = log
         self._commit = commit
+        self._blames_a_unit = blames_a_unit
         self._queue: list[tuple[U, asyncio.Future[int]]] = []
+        self._apart: list[tuple[U, asyncio.Future[int]]] = []  # of a batch that one of them spoiled; before the queue
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closing = False
@@ -114,15 +131,19 @@ class GroupCommit(Generic[U]):
         while not self._closing:
             await self._wake.wait()
             self._wake.clear()
-            while self._queue:
-                batch = self._queue[:EVENT_STORE_MAX_BATCH]
-                del self._queue[:EVENT_STORE_MAX_BATCH]
+            while self._apart or self._queue:
+                source, size = (self._apart, 1) if self._apart else (self._queue, EVENT_STORE_MAX_BATCH)
+                batch = source[:size]
+                del source[:size]
                 await self._write(batch)
 
     async def _write(self, batch: list[tuple[U, asyncio.Future[int]]]) -> None:
         try:
             position, lost = await commit_units(self._log, self._commit, [unit for unit, _ in batch])
         except Exception as error:  # noqa: BLE001 — every caller gets it; the writer goes on with the next batch
+            if len(batch) > 1 and self._blames_a_unit(error):
+                self._apart = batch
+                return
             for _, done in batch:
                 if not done.done():
                     done.set_exception(error)
@@ -144,15 +165,20 @@ class GroupCommit(Generic[U]):
         Its version may be free all the same, taken up to just there by another writer.
         """
         spoiled = {e.stream_id for unit in unwritten for e in unit.events}
-        if not spoiled:
-            return
-        waiting = self._queue
-        self._queue = []
-        for unit, done in waiting:
-            streams = {e.stream_id for e in unit.events}
-            if spoiled.isdisjoint(streams):
-                self._queue.append((unit, done))
-                continue
-            spoiled |= streams
-            if not done.done():
-                done.set_exception(ConcurrentAppend(frozenset(streams)))
+        if spoiled:
+            self._apart = _refuse(self._apart, spoiled)
+            self._queue = _refuse(self._queue, spoiled)
+
+
+def _refuse(waiting: list[tuple[U, asyncio.Future[int]]], spoiled: set[UUID]) -> list[tuple[U, asyncio.Future[int]]]:
+    """Refuse the units of spoiled streams, whose other streams are then spoiled too; return the rest."""
+    kept = []
+    for unit, done in waiting:
+        streams = {e.stream_id for e in unit.events}
+        if spoiled.isdisjoint(streams):
+            kept.append((unit, done))
+            continue
+        spoiled |= streams
+        if not done.done():
+            done.set_exception(ConcurrentAppend(frozenset(streams)))
+    return kept

@@ -3,7 +3,8 @@
 import base64
 import binascii
 import datetime as dt
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from typing import Annotated, TypeVar
 from uuid import UUID
 
 from litestar.params import Parameter
@@ -17,8 +18,16 @@ Limit = Annotated[int, Parameter(ge=1, le=PAGE_MAX, description="Rows to return.
 Word = Annotated[str | None, Parameter(max_length=WORD_MAX_CHARS, pattern=r"^[^\x00]*$")]
 Cursor = Annotated[str | None, Parameter(description="`next_cursor` of the page before.", max_length=64)]
 
+T = TypeVar("T")
+
 DEFAULT_LIMIT = PAGE_DEFAULT
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+def cut(rows: Sequence[T], limit: int, place: Callable[[T], Place]) -> tuple[Sequence[T], str | None]:
+    """Cut `limit` rows from the `limit + 1` that were read; return them and, if one was left over, the next cursor."""
+    shown = rows[:limit]
+    return shown, encode_place(place(shown[-1])) if len(rows) > limit else None
 
 
 def encode_place(last: Place) -> str:

@@ -8,28 +8,37 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from services.mcp_gateway.domain.events import CATALOGUE as MCP_EVENTS
 from services.workflow.domain.events import EXECUTION_EVENTS
 from services.workflow.domain.workflow_events import WORKFLOW_EVENTS
 from shared.eventstore.catalogue import DomainEvent, EventCatalogue, UnknownEventType
 
-GOLDEN = sorted((Path(__file__).parent / "golden" / "workflow").glob("*.json"))
-CATALOGUES = (EXECUTION_EVENTS, WORKFLOW_EVENTS)
+# Folder of golden files -> the catalogues of the service that writes them.
+CATALOGUES: dict[str, tuple[EventCatalogue, ...]] = {
+    "mcp": (MCP_EVENTS,),
+    "workflow": (EXECUTION_EVENTS, WORKFLOW_EVENTS),
+}
 
 
-def catalogue_of(type_: str) -> EventCatalogue:
-    [found] = [c for c in CATALOGUES if type_ in c._classes or type_ in c._upcasters]
+def golden(service: str) -> list[Path]:
+    return sorted((Path(__file__).parent / "golden" / service).glob("*.json"))
+
+
+def catalogue_of(path: Path) -> EventCatalogue:
+    [found] = [c for c in CATALOGUES[path.parent.name] if path.stem in c._classes or path.stem in c._upcasters]
     return found
 
 
-def test_every_type_has_its_golden_event() -> None:
-    written_today = {type_ for catalogue in CATALOGUES for type_ in catalogue._classes}
-    assert written_today - {path.stem for path in GOLDEN} == set()
+@pytest.mark.parametrize("service", CATALOGUES)
+def test_every_type_has_its_golden_event(service: str) -> None:
+    written_today = {type_ for catalogue in CATALOGUES[service] for type_ in catalogue._classes}
+    assert written_today - {path.stem for path in golden(service)} == set()
 
 
-@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [p for service in CATALOGUES for p in golden(service)], ids=lambda path: path.stem)
 def test_todays_code_reads_it_whole(path: Path) -> None:
     stored = path.read_bytes()
-    catalogue = catalogue_of(path.stem)
+    catalogue = catalogue_of(path)
     event = catalogue.decode(path.stem, stored)
     assert path.stem == event.TYPE
     # No field is lost on the way, and nothing was renamed: what is written today is what was written then.

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
 
+import asyncpg
 import httpx2
 import pytest
 import pytest_asyncio
@@ -166,6 +167,125 @@ async def test_the_same_key_is_the_same_call(client: httpx2.AsyncClient, tmp_pat
     assert file.read_text() == "x\n"
     other = await client.post("/execute", json={**call, "tool_name": "die"}, headers=key)
     assert code(other) == (422, "idempotency_key_reused")
+
+
+async def test_a_registration_whose_answer_was_lost_is_answered_again(
+    backbone: Backbone, client: httpx2.AsyncClient
+) -> None:
+    key = {"Idempotency-Key": "lost"}
+    first = await client.post("/servers", json=ACTING, headers=key)
+    # As after a crash between the commit and the keeping of the answer, once the claim has lapsed.
+    admin = await asyncpg.connect(backbone.admin_dsn)
+    lapsed = "UPDATE mcp_gateway.idempotency_keys SET status = 0, created_at = now() - interval '2 min' WHERE key LIKE $1"
+    assert await admin.execute(lapsed, "% lost") == "UPDATE 1"
+    await admin.close()
+    again = await client.post("/servers", json=ACTING, headers=key)
+    assert (again.status_code, again.json()) == (201, first.json())
+    assert again.headers["x-event-position"] == first.headers["x-event-position"]
+
+
+async def test_writes_name_the_position_of_their_event(client: httpx2.AsyncClient, tmp_path: Path) -> None:
+    def position(answer: httpx2.Response) -> int:
+        assert answer.is_success, answer.text
+        return int(answer.headers["x-event-position"])
+
+    made = await client.post("/servers", json=ACTING)
+    changed = await client.patch("/servers/acting-server", json={"description": "d"})
+    call = {
+        "server_id": "acting-server",
+        "tool_name": "append",
+        "tool_input": {"path": str(tmp_path / "x"), "text": "x"},
+    }
+    called = await client.post("/execute", json=call)
+    reading = {"server_id": "acting-server", "tool_name": "wait", "tool_input": {"seconds": 0}}
+    assert "x-event-position" not in (await client.post("/execute", json=reading)).headers
+    removed = await client.delete("/servers/acting-server")
+    positions = [position(answer) for answer in (made, changed, called, removed)]
+    assert positions == sorted(set(positions))
+
+
+async def test_lists_are_walked_by_cursor_and_count_alike_everywhere(client: httpx2.AsyncClient) -> None:
+    for number in range(6):
+        answer = await client.post("/servers", json={**ACTING, "name": f"acting {number}"})
+        assert answer.status_code == 201
+    seen: list[str] = []
+    cursor: dict[str, str] = {}
+    while True:
+        page = (await client.get("/servers", params={"limit": 3, **cursor})).json()
+        seen += [server["slug"] for server in page["servers"]]
+        assert page["total"] == 7
+        if page["next_cursor"] is None:
+            break
+        cursor = {"cursor": page["next_cursor"]}
+        # A cursor is a place: it stays one when what stood there is gone.
+        assert (await client.delete(f"/servers/{page['servers'][-1]['id']}")).status_code in {204, 409}
+        await client.post("/servers", json={**ACTING, "name": f"later {len(seen)}"})
+    assert seen[:7] == ["calculator", *(f"acting-{number}" for number in range(6))]
+    beyond = (await client.get("/servers", params={"offset": 1_000})).json()
+    assert (beyond["servers"], beyond["total"], beyond["next_cursor"]) == ([], 7, None)
+    narrowed = (await client.get("/servers", params={"category": "bundled", "limit": 1})).json()
+    assert (narrowed["total"], narrowed["next_cursor"]) == (1, None)
+
+    call = {"server_id": "calculator", "tool_name": "add", "tool_input": {"a": 1, "b": 1}}
+    for _ in range(4):
+        await client.post("/execute", json=call)
+    first = (await client.get("/executions", params={"limit": 2})).json()
+    second = (await client.get("/executions", params={"limit": 2, "cursor": first["next_cursor"]})).json()
+    assert (first["total"], second["total"], second["next_cursor"]) == (4, 4, None)
+    assert len({row["id"] for row in first["executions"] + second["executions"]}) == 4
+    assert (await client.get("/executions", params={"offset": 1_000})).json()["total"] == 4
+
+
+NUL, LARGE = "a%00b", str(2**31)
+NESTED = b"[" * 700 + b"]" * 700
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(f"/servers?{name}={NUL}" for name in ("status", "category", "server_type", "offset", "limit", "cursor")),
+        *(f"/executions?{name}={NUL}" for name in ("server_id", "tool_name", "status", "offset", "limit", "cursor")),
+        *(f"/{kind}?{name}={LARGE}" for kind in ("servers", "executions") for name in ("offset", "limit", "cursor")),
+        *(f"/servers?{name}={value}" for name in ("offset", "limit") for value in ("-1", "9" * 30, "NaN")),
+        *(f"/executions?{name}={value}" for name in ("offset", "limit") for value in ("-1", "9" * 30, "NaN")),
+        f"/executions?cursor={'A' * 65}",
+        f"/servers?cursor={'_' * 32}",
+        "/servers?cursor=%C3%A9",
+        f"/servers?category={'x' * 300}",
+        f"/executions?tool_name={'x' * 300}",
+        f"/servers/{NUL}",
+        f"/servers/{'x' * 200}",
+        f"/servers/{NUL}/discover",
+        f"/servers/calculator/discover?detail={NUL}",
+        f"/discover?detail={NUL}",
+        f"/executions/{NUL}",
+        f"/executions/{LARGE}",
+    ],
+)  # fmt: skip
+async def test_no_parameter_is_a_fault_of_ours(client: httpx2.AsyncClient, path: str) -> None:
+    answer = await client.get(path)
+    assert answer.status_code in {400, 404, 422}, answer.text
+    assert answer.headers["content-type"].startswith("application/problem+json")
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/servers", b'{"name": "x", "server_type": "stdio", "command": "\\ud800"}'),
+        ("/servers", b'{"name": "x\\ud800", "server_type": "stdio", "command": "x"}'),
+        ("/servers", b'{"name": "x", "server_type": "stdio", "command": "x", "config": {"timeout_seconds": 1e999}}'),
+        ("/servers", b'{"name": "x", "server_type": "stdio", "command": "x", "config": {"headers": {"\\u0000": ""}}}'),
+        ("/execute", b'{"server_id": "a\\ud800", "tool_name": "x"}'),
+        ("/execute", b'{"server_id": "calculator", "tool_name": "a\\u0000"}'),
+        ("/execute", b'{"server_id": "calculator", "tool_name": "add", "timeout_seconds": 1e999}'),
+        ("/execute", b'{"server_id": "calculator", "tool_name": "add", "timeout_seconds": 2147483648}'),
+        ("/execute", b'{"server_id": "calculator", "tool_name": "add", "tool_input": {"a": 1e999, "b": 1}}'),
+        ("/execute", b'{"server_id": "calculator", "tool_name": "add", "tool_input": {"a": ' + NESTED + b"}}"),
+    ],
+)  # fmt: skip
+async def test_no_body_is_a_fault_of_ours(client: httpx2.AsyncClient, path: str, body: bytes) -> None:
+    answer = await client.post(path, content=body, headers={"content-type": "application/json"})
+    assert answer.status_code in {400, 404, 422}, answer.text
 
 
 async def test_servers_elsewhere_are_public_or_allowed(client: httpx2.AsyncClient) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 from nats.aio.msg import Msg
 
@@ -20,6 +21,11 @@ from tests.fixtures.gateway_process import ADD, SERVERS, Running, gateway, task
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ACTING = f"{sys.executable} {SERVERS / 'acting_server.py'}"
+
+
+CUT = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename LIKE 'agentic_mcp_gateway_worker%'
+"""
 
 
 class Engine:
@@ -115,6 +121,18 @@ async def test_results_duplicates_and_failures(backbone: Backbone) -> None:
         assert (late["error"]["code"], late["error"]["retryable"]) == ("tool_timeout", True)
 
 
+async def test_a_further_attempt_is_a_retry_of_the_first(backbone: Backbone) -> None:
+    tenant = uuid4()
+    async with serving(backbone) as (running, _):
+        first = task(tenant, ADD)
+        third = {**first, "attempt": 3, "task_id": f"{first['execution_id']}/step/3"}
+        await running.ask(first)
+        await running.ask(third)
+        again, once = await history(running, tenant)
+        assert (once["retry_count"], once["is_retry"], once["parent_execution_id"]) == (0, False, None)
+        assert (again["retry_count"], again["is_retry"], again["parent_execution_id"]) == (2, True, once["id"])
+
+
 async def test_what_cannot_be_read_is_kept_for_people(backbone: Backbone) -> None:
     async with serving(backbone) as (running, _):
         letters = await running.bus.jetstream().subscribe("deadletter.mcp_gateway")
@@ -127,7 +145,7 @@ async def test_what_cannot_be_read_is_kept_for_people(backbone: Backbone) -> Non
         assert json.loads(answer.data)[0]["error"]["code"] == "invalid_input"
 
 
-async def test_long_tasks_beat_and_are_worked_on_once(backbone: Backbone) -> None:
+async def test_long_tasks_beat_and_are_worked_on_once(backbone: Backbone, tmp_path: Path) -> None:
     tenant = uuid4()
     async with serving(backbone) as (running, engine):
         await with_acting_server(running, tenant)
@@ -145,6 +163,9 @@ async def test_long_tasks_beat_and_are_worked_on_once(backbone: Backbone) -> Non
 
         short = {"server_id": "acting", "tool_name": "wait", "arguments": {"seconds": 60}, "timeout_seconds": 0.3}
         (timed_out,) = await running.ask(task(tenant, short))
+        acting = append(tmp_path / "acts", "late", seconds=60)
+        (open_end,) = await running.ask(task(tenant, acting, seconds=1))
+        assert (open_end["error"]["code"], open_end["error"]["retryable"]) == ("tool_timeout", False)
         assert (timed_out["error"]["code"], timed_out["error"]["retryable"]) == ("tool_timeout", True)
         (died,) = await running.ask(task(tenant, {"server_id": "acting", "tool_name": "die"}))
         assert (died["error"]["code"], died["error"]["retryable"]) == ("server_died", True)
@@ -169,11 +190,62 @@ async def test_a_tool_that_acts_is_not_called_twice_over_a_kill(backbone: Backbo
         assert {**again, "duration_ms": 0} == {**first, "duration_ms": 0}, "answered from its events"
         for _ in range(2):
             (interrupted,) = await running.ask(cut)
-            assert (interrupted["error"]["code"], interrupted["error"]["retryable"]) == ("tool_interrupted", True)
+            assert (interrupted["error"]["code"], interrupted["error"]["retryable"]) == ("tool_interrupted", False)
         assert file.read_text() == "done\ncut\n"
         calls = {call["tool_input"]["text"]: call for call in await history(running, tenant)}
         assert (calls["cut"]["status"], calls["cut"]["error_code"]) == ("failed", "tool_interrupted")
         assert (calls["done"]["status"], calls["done"]["tool_output"]) == ("completed", {"result": "done"})
+
+
+@asynccontextmanager
+async def outage(backbone: Backbone) -> AsyncIterator[None]:
+    """Cut every connection of the gateways' workers, and let none of them append."""
+    admin = await asyncpg.connect(backbone.admin_dsn)
+    cutting = True
+
+    async def cut() -> None:
+        while cutting:
+            await admin.fetch(CUT)
+            await asyncio.sleep(0.05)
+
+    async with admin.transaction():
+        await admin.execute("LOCK TABLE mcp_gateway.events IN EXCLUSIVE MODE")
+        cuts = asyncio.create_task(cut())
+        try:
+            yield
+        finally:
+            cutting = False
+            await cuts
+    await admin.close()
+
+
+async def test_an_outage_after_a_tool_acted_is_waited_out(backbone: Backbone, tmp_path: Path) -> None:
+    tenant = uuid4()
+    file = tmp_path / "acts"
+    async with serving(backbone) as (running, engine):
+        await with_acting_server(running, tenant)
+        await running.send(task(tenant, append(file, "once", seconds=0.5)))
+        while not file.exists():
+            await asyncio.sleep(0.02)
+        async with outage(backbone):
+            await asyncio.sleep(2.5)
+        result = await engine.end()
+        assert (result["status"], result["output"]) == ("ok", {"result": "once"})
+        (call,) = await history(running, tenant)
+        assert (call["status"], call["tool_output"]) == ("completed", {"result": "once"})
+        assert file.read_text() == "once\n"
+
+
+async def test_an_outage_before_a_tool_is_called_calls_nothing(backbone: Backbone, tmp_path: Path) -> None:
+    tenant = uuid4()
+    file = tmp_path / "acts"
+    async with serving(backbone) as (running, _):
+        await with_acting_server(running, tenant)
+        await running.ask(task(tenant, append(tmp_path / "other", "known")))
+        async with outage(backbone):
+            (refused,) = await running.ask(task(tenant, append(file, "never")))
+            assert (refused["error"]["code"], refused["error"]["retryable"]) == ("unavailable", True)
+        assert not file.exists()
 
 
 async def test_a_stopping_gateway_finishes_its_tasks(backbone: Backbone, tmp_path: Path) -> None:

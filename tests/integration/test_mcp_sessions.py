@@ -6,10 +6,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -29,33 +27,10 @@ from services.mcp_gateway.errors import (
     ToolNotFound,
     ToolTimeout,
 )
+from tests.fixtures.mcp_servers.faulty import ALLOWED, SERVERS, faulty, processes_with, session_with
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVERS = ROOT / "tests" / "fixtures" / "mcp_servers"
-ALLOWED = CommandAllowList([sys.executable])
 CALCULATOR = bundled("calculator", env={"PYTHONPATH": str(ROOT)})
-
-
-@asynccontextmanager
-async def session_with(launch: StdioLaunch, era: Era | None = None, **options: Any) -> AsyncIterator[StdioSession]:
-    session = await StdioSession.start(launch, allowed=ALLOWED, era=era, **options)
-    try:
-        yield session
-    finally:
-        await session.close()
-
-
-def faulty(mode: str, *args: str, **fields: Any) -> StdioLaunch:
-    return StdioLaunch(sys.executable, (str(SERVERS / "fault_server.py"), mode, *args), **fields)
-
-
-def processes_with(marker: str) -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter(["cmdline", "status"]):
-        words = process.info["cmdline"] or []
-        if process.info["status"] != psutil.STATUS_ZOMBIE and any(marker in word for word in words):
-            found.append(process)
-    return found
 
 
 @pytest.mark.parametrize(("era", "revision"), [(None, "2025-11-25"), ("modern", "2026-07-28")])
@@ -84,15 +59,12 @@ async def test_our_calculator(era: Era | None, revision: str) -> None:
 @pytest.mark.parametrize(("era", "revision"), [(None, "2025-11-25"), ("modern", "2026-07-28")])
 async def test_a_server_of_the_official_sdk(era: Era | None, revision: str) -> None:
     launch = StdioLaunch(sys.executable, (str(SERVERS / "sdk_server.py"), "stdio"))
-    progress: list[dict[str, Any]] = []
     async with session_with(launch, era) as session:
         assert session.protocol_version == revision
         assert session.server_info.name == "sdk-server"
         assert "add" in [tool.name for tool in await session.list_tools()]
         assert (await session.call_tool("add", {"a": 1, "b": 2}, timeout=5)).structured == {"result": 3.0}
         assert (await session.call_tool("fail", {}, timeout=5)).is_error
-        await session.call_tool("count", {"upto": 3}, timeout=5, on_progress=progress.append)
-        assert [notice["progress"] for notice in progress] == [1, 2, 3]
         with pytest.raises(ToolTimeout):
             await session.call_tool("slow", {"seconds": 60}, timeout=0.2)
         await session.ping(5)
@@ -132,36 +104,6 @@ async def test_dying_in_a_call() -> None:
         assert died.value.details == {"exit_status": 7}
 
 
-@pytest.mark.parametrize(
-    ("mode", "error", "said"),
-    [
-        ("floods", ProtocolViolation, "above the limit"),
-        ("garbage", ProtocolViolation, "no JSON-RPC message"),
-        ("wrong_id", ProtocolViolation, "never sent"),
-        ("neither", ProtocolViolation, "neither result nor error"),
-        ("chatters", ProtocolViolation, "messages in a second"),
-        ("closes_stdout", ServerDied, "ended"),
-    ],
-)
-async def test_what_ends_a_session_at_once(mode: str, error: type[Exception], said: str, tmp_path: Path) -> None:
-    async with session_with(faulty(mode, str(tmp_path))) as session:
-        started = time.monotonic()
-        with pytest.raises(error, match=said):
-            await session.call_tool("x", {}, timeout=60)
-        assert time.monotonic() - started < 20
-        assert not session.alive
-    assert processes_with(str(tmp_path)) == []
-
-
-async def test_a_flood_is_not_kept_in_memory() -> None:
-    own = psutil.Process()
-    async with session_with(faulty("floods")) as session:
-        before = own.memory_info().rss
-        with pytest.raises(ProtocolViolation):
-            await session.call_tool("x", {}, timeout=60)
-        assert own.memory_info().rss - before < 40_000_000
-
-
 async def test_no_answer_is_a_timeout_that_is_told_to_the_server() -> None:
     async with session_with(faulty("waits_for_cancel")) as session:
         started = time.monotonic()
@@ -172,8 +114,7 @@ async def test_no_answer_is_a_timeout_that_is_told_to_the_server() -> None:
         told = json.loads(result.content[0]["text"])
         assert told["notice"]["method"] == "notifications/cancelled"
         assert told["notice"]["params"] == {"requestId": told["first"], "reason": "timed out"}
-        await session.list_tools()
-        assert session.stale_answers == 1
+        assert len(await session.list_tools()) == 3, "the late answer to the first call does no harm"
 
 
 async def test_a_cancelled_caller_is_told_to_the_server() -> None:
@@ -191,8 +132,7 @@ async def test_the_second_of_two_answers_is_dropped() -> None:
     async with session_with(faulty("answers_twice")) as session:
         for _ in range(3):
             assert (await session.call_tool("x", {}, timeout=10)).content[0]["text"] == "first"
-        await session.list_tools()
-        assert session.stale_answers == 3
+        assert len(await session.list_tools()) == 3
 
 
 async def test_a_huge_result_fails_its_call_only() -> None:
@@ -209,11 +149,9 @@ async def test_requests_of_the_server_are_refused_politely() -> None:
         assert (pong["id"], pong["result"]) == ("p1", {})
 
 
-async def test_progress_reaches_the_caller() -> None:
-    notices: list[dict[str, Any]] = []
+async def test_progress_that_nobody_asked_for_does_no_harm() -> None:
     async with session_with(faulty("reports_progress")) as session:
-        await session.call_tool("x", {}, timeout=10, on_progress=notices.append)
-    assert [notice["progress"] for notice in notices] == [1, 2, 3]
+        assert (await session.call_tool("x", {}, timeout=10)).content[0]["text"] == "done"
 
 
 async def test_tool_lists_are_read_page_by_page_and_bounded() -> None:
@@ -238,11 +176,14 @@ async def test_what_an_error_reply_means(name: str, *, listed: bool, error: type
         assert refused.value.details == {"tool": name, "rpc_code": code}  # type: ignore[attr-defined]
 
 
-async def test_stderr_is_kept_in_bounds() -> None:
+async def test_stderr_is_logged_in_bounds(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    began = time.monotonic()
     async with session_with(faulty("noisy_stderr")) as session:
         await session.call_tool("x", {}, timeout=60)
-        assert len(session.stderr_tail) <= 50
-        assert all(len(line) <= 4096 for line in session.stderr_tail)
+    lines = [record.getMessage() for record in caplog.records if ": line " in record.getMessage()]
+    assert 0 < len(lines) <= 20 * (time.monotonic() - began + 2)
+    assert all(len(line) <= 4_096 + 200 for line in lines)
 
 
 async def test_a_server_that_ends_at_once_says_why(tmp_path: Path) -> None:
@@ -306,7 +247,7 @@ from services.mcp_gateway.adapters.mcp.stdio import StdioSession
 async def main():
     launch = StdioLaunch(sys.executable, ({str(SERVERS / "fault_server.py")!r}, "forks_away", {str(tmp_path)!r}))
     session = await StdioSession.start(launch, allowed=CommandAllowList([sys.executable]))
-    print(session._own_directory, flush=True)
+    print(session._directory, flush=True)
     await asyncio.sleep(600)
 
 asyncio.run(main())

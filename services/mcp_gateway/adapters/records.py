@@ -9,8 +9,10 @@ from uuid import UUID
 
 import asyncpg
 
+from services.mcp_gateway.adapters.outages import as_unavailable, blames_a_row
 from services.mcp_gateway.app.ports import CallUnit
 from services.mcp_gateway.limits import (
+    RECORD_READ_SECONDS,
     RECORD_RETRY_SECONDS,
     RECORDS_DRAIN_SECONDS,
     RECORDS_PENDING_BYTES_MAX,
@@ -28,7 +30,7 @@ from shared.tail.waker import Waker
 
 _log = logging.getLogger(__name__)
 _sql = load_queries(Path(__file__).parent / "records.sql")
-_OUTAGES = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, Unavailable)
+_WAITED_OUT = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, Unavailable)
 
 
 class CallRecords:
@@ -48,8 +50,8 @@ class CallRecords:
         self._waker = waker
         self._pending_max = pending_max
         self._bytes_max = bytes_max
-        self._group: GroupCommit[CallUnit] = GroupCommit(log, self._commit)
-        self._pending: dict[asyncio.Task[None], UUID] = {}
+        self._group: GroupCommit[CallUnit] = GroupCommit(log, self._commit, blames_a_unit=blames_a_row)
+        self._pending: dict[asyncio.Task[int], UUID] = {}
         self.pending_bytes = 0
 
     @property
@@ -76,17 +78,32 @@ class CallRecords:
         if len(self._pending) >= self._pending_max or self.pending_bytes >= self._bytes_max:
             raise Unavailable("Calls cannot be recorded as fast as they come: try again.", retry_after=1)
 
-    async def write(self, unit: CallUnit) -> None:
-        await self._group.append(unit)
+    async def write(self, unit: CallUnit) -> int:
+        with as_unavailable():
+            return await self._group.append(unit)
 
     def write_later(self, unit: CallUnit) -> None:
-        self.pending_bytes += unit.size
-        task = asyncio.get_running_loop().create_task(self._insist(unit))
-        self._pending[task] = unit.events[0].tenant_id
-        task.add_done_callback(self._written)
+        self._queue(unit)
+
+    async def write_surely(self, unit: CallUnit, seconds: float) -> int | None:
+        writing = self._queue(unit)
+        await asyncio.wait([writing], timeout=seconds)
+        if not writing.done() or writing.cancelled():
+            return None
+        error = writing.exception()
+        if isinstance(error, ConcurrentAppend):
+            raise error
+        return None if error is not None else writing.result()
 
     async def events_of(self, call_id: UUID) -> list[RecordedEvent]:
-        return list((await self._log.read_streams([call_id]))[call_id])
+        with as_unavailable():
+            async with asyncio.timeout(RECORD_READ_SECONDS):
+                while True:
+                    try:
+                        return list((await self._log.read_streams([call_id]))[call_id])
+                    except _WAITED_OUT as error:
+                        _log.warning("the events of a call cannot be read yet: %r", error)
+                        await asyncio.sleep(RECORD_RETRY_SECONDS)
 
     async def settled(self, tenant_id: UUID) -> None:
         """Return when the tenant's calls that wait now are written, or after a while: so a caller sees its own."""
@@ -94,27 +111,31 @@ class CallRecords:
         if waiting:
             await asyncio.wait(waiting, timeout=RECORDS_SETTLE_SECONDS)
 
-    async def _insist(self, unit: CallUnit) -> None:
+    def _queue(self, unit: CallUnit) -> "asyncio.Task[int]":
+        self.pending_bytes += unit.size
+        task = asyncio.get_running_loop().create_task(self._insist(unit))
+        self._pending[task] = unit.events[0].tenant_id
+        task.add_done_callback(self._written)
+        return task
+
+    async def _insist(self, unit: CallUnit) -> int:
         try:
             while True:
                 try:
-                    await self._group.append(unit)
-                except ConcurrentAppend:
-                    return  # the same call was recorded before
-                except asyncpg.DataError:
-                    raise  # no later try can be better
-                except _OUTAGES as error:
+                    return await self._group.append(unit)
+                except _WAITED_OUT as error:
+                    if blames_a_row(error):
+                        raise
                     _log.warning("a call waits to be recorded: %r", error)
                     await asyncio.sleep(RECORD_RETRY_SECONDS)
-                else:
-                    return
         finally:
             self.pending_bytes -= unit.size
 
-    def _written(self, task: asyncio.Task[None]) -> None:
+    def _written(self, task: "asyncio.Task[int]") -> None:
         del self._pending[task]
-        if not task.cancelled() and task.exception() is not None:
-            _log.error("a call could not be recorded", exc_info=task.exception())
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, ConcurrentAppend):  # which says: it was recorded before
+            _log.error("a call could not be recorded", exc_info=error)
 
     async def _commit(self, units: Sequence[CallUnit]) -> int:
         events = [event for unit in units for event in unit.events]

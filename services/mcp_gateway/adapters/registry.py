@@ -10,6 +10,8 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from services.mcp_gateway.adapters.outages import as_unavailable
+from services.mcp_gateway.app.ports import Kept
 from services.mcp_gateway.domain.events import CATALOGUE, ServerChanged, ServerRegistered, ServerRemoved
 from services.mcp_gateway.domain.server import Server, ServerDefinition, Status, restarts
 from services.mcp_gateway.errors import SlugTaken
@@ -23,7 +25,6 @@ from shared.db.pool import TenantPool
 from shared.db.queries import load_queries
 from shared.errors import Conflict, NotFound, PreconditionFailed
 from shared.eventstore.catalogue import DomainEvent
-from shared.eventstore.errors import ConcurrentAppend
 from shared.eventstore.event import EventMeta, NewEvent, encode_meta
 from shared.eventstore.postgres import append_in
 from shared.ids import derived_id, new_id
@@ -68,9 +69,10 @@ class Registry:
 
     async def read(self, scope: TenantScope, reference: str) -> Server:
         """Return the server of this id or slug as it is now. Raises `NotFound`."""
-        await self.furnish(scope)
-        async with self._pool.connection(scope) as connection:
-            row = await connection.fetchrow(_sql.find, _as_id(reference), reference)
+        with as_unavailable():
+            await self.furnish(scope)
+            async with self._pool.connection(scope) as connection:
+                row = await connection.fetchrow(_sql.find, _as_id(reference), reference)
         if row is None:
             raise NotFound(f"There is no MCP server {reference[:80]!r}.")
         return server_of(row)
@@ -88,21 +90,28 @@ class Registry:
             server_id = derived_id("mcp-server", scope.tenant_id, definition.slug)
             try:
                 await self._insert(ours, server_id, definition)
-            except (ConcurrentAppend, SlugTaken, asyncpg.UniqueViolationError):
+            except Conflict:
                 continue  # it was registered before, here or by another replica
         if len(self._furnished) >= TENANTS_REMEMBERED:
             self._furnished.clear()
         self._furnished.add(scope.tenant_id)
 
-    async def register(self, scope: TenantScope, definition: ServerDefinition, server_id: UUID | None = None) -> Server:
-        """Add a server. Raises `SlugTaken`, or `Conflict` when the tenant has as many as it may."""
-        await self.furnish(scope)
-        async with self._pool.connection(scope) as connection:
-            if await connection.fetchval(_sql.count) >= SERVERS_PER_TENANT_MAX:
-                raise Conflict(f"A tenant has at most {SERVERS_PER_TENANT_MAX} MCP servers.")
-        return await self._insert(scope, server_id or new_id(), definition)
+    async def register(self, scope: TenantScope, definition: ServerDefinition, server_id: UUID | None = None) -> Kept:
+        """Add a server, or return the tenant's server that has this id already: it was registered before.
 
-    async def change(self, scope: TenantScope, server: Server, definition: ServerDefinition, status: Status) -> Server:
+        Raises `SlugTaken`, or `Conflict` when the tenant has as many as it may.
+        """
+        await self.furnish(scope)
+        try:
+            await self._check_room(scope)
+            return await self._insert(scope, server_id or new_id(), definition)
+        except Conflict:
+            known = None if server_id is None else await self._of_id(scope, server_id)
+            if known is None:
+                raise
+            return known
+
+    async def change(self, scope: TenantScope, server: Server, definition: ServerDefinition, status: Status) -> Kept:
         """Describe a server anew. Raises `PreconditionFailed` if somebody else changed it since it was read."""
         revision = server.revision + 1 if restarts(server.definition, definition) else server.revision
         changed = msgspec.structs.replace(
@@ -123,22 +132,34 @@ class Registry:
                 if not done:
                     raise _stale()
                 event = ServerChanged(definition=definition, status=status, revision=revision)
-                await append_in(connection, [_new(scope, changed.id, changed.stream_version, event)])
+                position = await append_in(connection, [_new(scope, changed.id, changed.stream_version, event)])
         except asyncpg.UniqueViolationError as error:
             raise _slug_taken(definition) from error
         self._changed(scope)
-        return changed
+        return Kept(changed, position)
 
-    async def remove(self, scope: TenantScope, server: Server) -> None:
+    async def remove(self, scope: TenantScope, server: Server) -> int:
         """Take a server out of the registry; the history of its calls stays."""
         async with self._pool.transaction(scope) as connection:
             if not await connection.fetchval(_sql.delete, server.id, server.stream_version):
                 raise _stale()
             event = ServerRemoved(slug=server.definition.slug)
-            await append_in(connection, [_new(scope, server.id, server.stream_version + 1, event)])
+            position = await append_in(connection, [_new(scope, server.id, server.stream_version + 1, event)])
         self._changed(scope)
+        return position
 
-    async def _insert(self, scope: TenantScope, server_id: UUID, definition: ServerDefinition) -> Server:
+    async def _check_room(self, scope: TenantScope) -> None:
+        async with self._pool.connection(scope) as connection:
+            if await connection.fetchval(_sql.count) >= SERVERS_PER_TENANT_MAX:
+                raise Conflict(f"A tenant has at most {SERVERS_PER_TENANT_MAX} MCP servers.")
+
+    async def _of_id(self, scope: TenantScope, server_id: UUID) -> Kept | None:
+        async with self._pool.connection(scope) as connection:
+            row = await connection.fetchrow(_sql.find, server_id, "")
+            position = await connection.fetchval(_sql.last_position, server_id)
+        return None if row is None else Kept(server_of(row), position)
+
+    async def _insert(self, scope: TenantScope, server_id: UUID, definition: ServerDefinition) -> Kept:
         now = dt.datetime.now(dt.UTC)
         try:
             async with self._pool.transaction(scope) as connection:
@@ -146,13 +167,14 @@ class Registry:
                     _sql.insert, scope.tenant_id, server_id, definition.slug, _json(definition), now
                 )
                 await connection.execute(_sql.insert_health, scope.tenant_id, server_id)
-                await append_in(connection, [_new(scope, server_id, 1, ServerRegistered(definition=definition))])
+                event = ServerRegistered(definition=definition)
+                position = await append_in(connection, [_new(scope, server_id, 1, event)])
         except asyncpg.UniqueViolationError as error:
-            if error.constraint_name != "servers_slug":
-                raise
-            raise _slug_taken(definition) from error
+            if error.constraint_name == "servers_slug":
+                raise _slug_taken(definition) from error
+            raise Conflict("There is an MCP server with this id already.") from error
         self._changed(scope)
-        return Server(scope.tenant_id, server_id, definition, "active", 1, 1, now, now)
+        return Kept(Server(scope.tenant_id, server_id, definition, "active", 1, 1, now, now), position)
 
     def _changed(self, scope: TenantScope) -> None:
         self.forget(scope.tenant_id)

@@ -12,6 +12,7 @@ from services.mcp_gateway.app.sightings import Sighting
 from services.mcp_gateway.limits import MIB, OUTPUT_LISTED_MAX_BYTES, RESULT_MAX_BYTES
 from shared.db.pool import TenantPool
 from shared.db.queries import load_queries
+from shared.paging import Place
 from shared.scope import TenantScope
 
 _sql = load_queries(Path(__file__).parent / "registry.sql")
@@ -36,23 +37,30 @@ class Views:
         self._pool = pool
 
     async def servers(
-        self, scope: TenantScope, wanted: ServerFilter, limit: int, offset: int = 0
+        self, scope: TenantScope, wanted: ServerFilter, limit: int, offset: int = 0, after: Place | None = None
     ) -> tuple[list[ServerRow], int]:
         """Return a page of servers in the order of their registration, and how many there are in all."""
+        narrowing = (wanted.id, wanted.status, wanted.category, wanted.server_type)
+        place = after or (None, None)
         async with self._pool.connection(scope) as connection:
-            rows = await connection.fetch(
-                _sql.list_page, wanted.id, wanted.status, wanted.category, wanted.server_type, limit, offset
-            )
-        return [_server_row(row) for row in rows], rows[0]["matching"] if rows else offset
+            rows = await connection.fetch(_sql.list_page, *narrowing, *place, limit, offset)
+            total = await connection.fetchval(_sql.count_matching, *narrowing)
+        return [_server_row(row) for row in rows], total
 
     async def calls(
-        self, scope: TenantScope, wanted: CallFilter, limit: int, offset: int, before: UUID | None
+        self, scope: TenantScope, wanted: CallFilter, limit: int, offset: int, before: Place | None
     ) -> tuple[list[CallRow], int]:
         """Return a page of calls, the latest first, and how many there are in all."""
         narrowing = (wanted.server_id, wanted.tool_name, wanted.status)
         async with self._pool.connection(scope) as connection:
             rows = await connection.fetch(
-                _sql.executions_page, None, *narrowing, before, limit, offset, OUTPUT_LISTED_MAX_BYTES
+                _sql.executions_page,
+                None,
+                *narrowing,
+                *(before or (None, None)),
+                limit,
+                offset,
+                OUTPUT_LISTED_MAX_BYTES,
             )
             total = await connection.fetchval(_sql.count_executions, *narrowing)
         return [_call_row(row) for row in rows], total
@@ -61,7 +69,7 @@ class Views:
         """Return one call in full."""
         async with self._pool.connection(scope) as connection:
             whole = 2 * RESULT_MAX_BYTES + MIB
-            row = await connection.fetchrow(_sql.executions_page, call_id, None, None, None, None, 1, 0, whole)
+            row = await connection.fetchrow(_sql.executions_page, call_id, *[None] * 5, 1, 0, whole)
         return None if row is None else _call_row(row)
 
     async def save_health(self, scope: TenantScope, server_id: UUID, seen: Sighting) -> None:
@@ -73,8 +81,7 @@ class Views:
             )
 
     async def save_tools(self, scope: TenantScope, server_id: UUID, tools: list[dict[str, Any]]) -> None:
-        # Texts of servers may hold NUL, which JSON in Postgres cannot.
-        encoded = msgspec.json.encode(tools).decode().replace("\\u0000", "")
+        encoded = msgspec.json.encode(tools).decode()
         async with self._pool.connection(scope) as connection:
             await connection.execute(_sql.save_tools, server_id, encoded)
 

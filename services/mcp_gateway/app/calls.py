@@ -5,20 +5,42 @@ of the call. If this process dies then, whoever asks for the same call again lea
 is not called a second time behind anybody's back. Calls of other tools are recorded afterwards, in batches.
 """
 
+import asyncio
 import datetime as dt
+import logging
 import time
 from typing import Any
-from uuid import UUID
 
-from services.mcp_gateway.app.ports import ArgumentCheck, KnownTool, Observe, Records, Servers, Upstreams
+import msgspec
+
+from services.mcp_gateway.app.ports import ArgumentCheck, CallUnit, KnownTool, Observe, Records, Servers, Upstreams
 from services.mcp_gateway.app.recording import ended, outcome_of, requested, unit
-from services.mcp_gateway.domain.call import RETRYABLE, CallFailure, CallOutcome, CallRequest, output_of, tool_said
+from services.mcp_gateway.domain.bounds import check_size
+from services.mcp_gateway.domain.call import (
+    RETRYABLE,
+    CallFailure,
+    CallOutcome,
+    CallRequest,
+    as_sent,
+    output_of,
+    tool_said,
+)
 from services.mcp_gateway.domain.server import Server
-from services.mcp_gateway.errors import ServerDisabled, ToolInterrupted, ToolNotFound
-from services.mcp_gateway.limits import CALL_SECONDS_DEFAULT, CALL_SECONDS_MAX
-from shared.errors import PlatformError
+from services.mcp_gateway.errors import (
+    ArgumentsTooLarge,
+    ResultTooLarge,
+    ServerDisabled,
+    ToolInterrupted,
+    ToolNotFound,
+    ToolTimeout,
+)
+from services.mcp_gateway.limits import CALL_SECONDS_DEFAULT, CALL_SECONDS_MAX, RECORD_WAIT_SECONDS
+from shared.errors import PlatformError, Unavailable
 from shared.eventstore.errors import ConcurrentAppend
+from shared.ids import new_id
 from shared.scope import TenantScope
+
+_log = logging.getLogger(__name__)
 
 
 class ToolCalls:
@@ -49,11 +71,11 @@ class ToolCalls:
     async def _run(self, scope: TenantScope, call: "_Call") -> CallOutcome:
         request, server = call.request, call.server
         try:
-            tool = await self._accept(request, server)
+            tool = await self._accept(call)
         except PlatformError as refusal:
-            outcome = call.failed(_failure_of(refusal))
-            self._record_whole(scope, call, outcome, None)
-            return outcome
+            if isinstance(refusal, ArgumentsTooLarge):
+                call.request = msgspec.structs.replace(call.request, arguments={})
+            return await self._refuse(scope, call, _failure_of(refusal))
         if tool.repeatable:
             outcome = await self._call(call)
             self._record_whole(scope, call, outcome, tool.definition_hash)
@@ -64,16 +86,16 @@ class ToolCalls:
         except ConcurrentAppend:
             return await self._earlier(scope, call)
         outcome = await self._call(call)
-        try:
-            await self._records.write(unit(scope, request, server, call.started_at, [(2, ended(outcome))], outcome))
-        except ConcurrentAppend:
-            return await self._earlier(scope, call)
-        return outcome
+        if outcome.failure is not None:
+            outcome = msgspec.structs.replace(outcome, failure=as_sent(outcome.failure))
+        return await self._end(scope, call, outcome)
 
-    async def _accept(self, request: CallRequest, server: Server) -> KnownTool:
+    async def _accept(self, call: "_Call") -> KnownTool:
+        request, server = call.request, call.server
+        check_size(request.arguments)
         if server.status != "active":
             raise ServerDisabled(f"The server {server.definition.slug!r} is switched off.")
-        tool = (await self._upstreams.tools(server)).get(request.tool_name)
+        tool = (await self._tools(call)).get(request.tool_name)
         if tool is None:
             raise ToolNotFound(
                 f"The server {server.definition.slug!r} has no tool {request.tool_name!r}.",
@@ -82,42 +104,88 @@ class ToolCalls:
         self._check(tool.definition_hash, tool.input_schema, request.arguments)
         return tool
 
+    async def _tools(self, call: "_Call") -> dict[str, KnownTool]:
+        try:
+            async with asyncio.timeout(max(0.0, call.seconds_left)):
+                return await self._upstreams.tools(call.server)
+        except TimeoutError as error:
+            message = "The time for this call was over before its server was ready: nothing was called."
+            raise ToolTimeout(message) from error
+
+    async def _refuse(self, scope: TenantScope, call: "_Call", failure: CallFailure) -> CallOutcome:
+        """Record and return why nothing was called.
+
+        A task may have come before, to a gateway that died while it called the tool: then that is the answer, and not
+        that it may be tried again. A refusal of anything else has an id of its own, so that the caller can mend the
+        cause and ask again under the same `Idempotency-Key`.
+        """
+        if call.request.task_id is None:
+            call.request = msgspec.structs.replace(call.request, id=new_id())
+            outcome = call.failed(failure)
+            self._record_whole(scope, call, outcome, None)
+            return outcome
+        outcome = call.failed(failure)
+        try:
+            position = await self._records.write(self._whole(scope, call, outcome, None))
+        except ConcurrentAppend:
+            return await self._earlier(scope, call)
+        return msgspec.structs.replace(outcome, position=position)
+
     async def _call(self, call: "_Call") -> CallOutcome:
-        wanted = call.request.timeout_seconds or call.server.definition.config.timeout_seconds or CALL_SECONDS_DEFAULT
         try:
             answer = await self._upstreams.call(
-                call.server, call.request.tool_name, call.request.arguments, min(wanted, CALL_SECONDS_MAX)
+                call.server, call.request.tool_name, call.request.arguments, call.tool_seconds
             )
         except PlatformError as error:
             return call.failed(_failure_of(error))
+        except Exception:  # noqa: BLE001 - a bug must not look like something that may be repeated
+            _log.exception("the call %s failed", call.request.id)
+            broken = ToolInterrupted("The gateway failed during this call: its log says why.")
+            return call.failed(_failure_of(broken))
         if answer.is_error:
             return call.failed(tool_said(answer.content, answer.structured), answer.duration_ms)
-        return call.completed(output_of(answer.content, answer.structured), answer.duration_ms)
+        output = output_of(answer.content, answer.structured)
+        limit = call.request.result_max_bytes
+        if limit is not None and (size := len(msgspec.json.encode(output))) > limit:
+            message = f"The result of {call.request.tool_name!r} has {size} bytes; a step takes at most {limit}."
+            too_large = ResultTooLarge(message, details={"bytes": size, "limit": limit})
+            return call.failed(_failure_of(too_large), answer.duration_ms)
+        return call.completed(output, answer.duration_ms)
 
-    def _record_whole(self, scope: TenantScope, call: "_Call", outcome: CallOutcome, digest: str | None) -> None:
-        begun = requested(call.request, call.server, digest, call.started_at)
-        events = [(1, begun), (2, ended(outcome))]
-        self._records.write_later(unit(scope, call.request, call.server, call.started_at, events, outcome))
+    async def _end(self, scope: TenantScope, call: "_Call", outcome: CallOutcome) -> CallOutcome:
+        """Record how a begun call ended, and return it: as it is on record, if that is known in time.
 
-    async def _ended_as(self, scope: TenantScope, call_id: UUID) -> CallOutcome | None:
-        events = await self._records.events_of(call_id)
-        return outcome_of([event for event in events if event.tenant_id == scope.tenant_id])
+        An error here would make the caller repeat what was done. So while the database is away the end waits for it,
+        and the caller does not wait for longer than it has time.
+        """
+        end = unit(scope, call.request, call.server, call.started_at, [(2, ended(outcome))], outcome)
+        try:
+            position = await self._records.write_surely(end, min(RECORD_WAIT_SECONDS, max(0.0, call.seconds_left)))
+        except ConcurrentAppend:
+            return await self._recorded(scope, call) or outcome
+        return msgspec.structs.replace(outcome, position=position)
 
     async def _earlier(self, scope: TenantScope, call: "_Call") -> CallOutcome:
         """Answer a call that was begun before: as it ended, or as interrupted, which is recorded as its end."""
-        earlier = await self._ended_as(scope, call.request.id)
-        if earlier is not None:
-            return earlier
-        interruption = ToolInterrupted("The gateway stopped during this call. Whether the tool acted is not known.")
-        outcome = call.failed(_failure_of(interruption))
+        interruption = as_sent(_failure_of(ToolInterrupted("The gateway stopped during this call.")))
+        return await self._recorded(scope, call) or await self._end(scope, call, call.failed(interruption))
+
+    async def _recorded(self, scope: TenantScope, call: "_Call") -> CallOutcome | None:
+        """Return how a call ended that was begun before, if that can be known now."""
         try:
-            events = [(2, ended(outcome))]
-            await self._records.write(unit(scope, call.request, call.server, call.started_at, events, outcome))
-        except ConcurrentAppend:
-            earlier = await self._ended_as(scope, call.request.id)
-            if earlier is not None:
-                return earlier
-        return outcome
+            events = await self._records.events_of(call.request.id)
+        except Unavailable:
+            return None
+        return outcome_of([event for event in events if event.tenant_id == scope.tenant_id])
+
+    def _record_whole(self, scope: TenantScope, call: "_Call", outcome: CallOutcome, digest: str | None) -> None:
+        self._records.write_later(self._whole(scope, call, outcome, digest))
+
+    @staticmethod
+    def _whole(scope: TenantScope, call: "_Call", outcome: CallOutcome, digest: str | None) -> CallUnit:
+        begun = requested(call.request, call.server, digest, call.started_at)
+        events = [(1, begun), (2, ended(outcome))]
+        return unit(scope, call.request, call.server, call.started_at, events, outcome)
 
 
 class _Call:
@@ -128,6 +196,20 @@ class _Call:
         self.server = server
         self.started_at = dt.datetime.now(dt.UTC)
         self._began = time.perf_counter()
+
+    @property
+    def seconds_left(self) -> float:
+        deadline = self.request.deadline
+        return CALL_SECONDS_MAX if deadline is None else deadline - time.time()
+
+    @property
+    def tool_seconds(self) -> float:
+        """How long the tool may take: what the caller says, what the server's owner says, or what is left if less."""
+        named = (self.request.timeout_seconds, self.server.definition.config.timeout_seconds)
+        said = [seconds for seconds in named if seconds is not None]
+        if not said and self.request.deadline is None:
+            said = [CALL_SECONDS_DEFAULT]
+        return max(0.001, min(*said, self.seconds_left, CALL_SECONDS_MAX))
 
     @property
     def elapsed_ms(self) -> float:

@@ -38,6 +38,13 @@ class Servers(Protocol):
         ...
 
 
+class Kept(msgspec.Struct, frozen=True):
+    """A server as the registry keeps it now, and the position of the event that made it so."""
+
+    server: Server
+    position: int
+
+
 class ServerRegistry(Servers, Protocol):
     """The registry, for those who change it."""
 
@@ -49,16 +56,19 @@ class ServerRegistry(Servers, Protocol):
         """See to it that the tenant has the bundled servers."""
         ...
 
-    async def register(self, scope: TenantScope, definition: ServerDefinition, server_id: UUID | None = None) -> Server:
-        """Add a server. Raises `SlugTaken` or `Conflict`."""
+    async def register(self, scope: TenantScope, definition: ServerDefinition, server_id: UUID | None = None) -> Kept:
+        """Add a server, or return the tenant's server that has this id already: it was registered before.
+
+        Raises `SlugTaken` or `Conflict`.
+        """
         ...
 
-    async def change(self, scope: TenantScope, server: Server, definition: ServerDefinition, status: Status) -> Server:
+    async def change(self, scope: TenantScope, server: Server, definition: ServerDefinition, status: Status) -> Kept:
         """Describe a server anew. Raises `PreconditionFailed` if it was changed since it was read, and `SlugTaken`."""
         ...
 
-    async def remove(self, scope: TenantScope, server: Server) -> None:
-        """Take a server out. Raises `PreconditionFailed`."""
+    async def remove(self, scope: TenantScope, server: Server) -> int:
+        """Take a server out and return the position of that. Raises `PreconditionFailed`."""
         ...
 
 
@@ -103,7 +113,10 @@ class Upstreams(Protocol):
         ...
 
     async def call(self, server: Server, tool: str, arguments: dict[str, Any], seconds: float) -> ToolAnswer:
-        """Call a tool once. Raises the gateway's errors for everything that is no answer of the tool."""
+        """Call a tool once. Raises the gateway's errors for everything that is no answer of the tool.
+
+        `ServerUnavailable` and `ServerBusy` say that nothing was sent.
+        """
         ...
 
     async def ping(self, server: Server, seconds: float) -> None:
@@ -126,16 +139,26 @@ class Records(Protocol):
         """Raise `Unavailable` if so much waits to be written that another call could not be recorded."""
         ...
 
-    async def write(self, unit: CallUnit) -> None:
-        """Return when the unit is on disk. Raises `ConcurrentAppend` if the call was recorded before."""
+    async def write(self, unit: CallUnit) -> int:
+        """Return the position when the unit is on disk.
+
+        Raises `ConcurrentAppend` if the call was recorded before, and `Unavailable` if the database does not answer.
+        """
         ...
 
     def write_later(self, unit: CallUnit) -> None:
         """Queue the unit: it is written with the next batch, and again until the database takes it."""
         ...
 
+    async def write_surely(self, unit: CallUnit, seconds: float) -> int | None:
+        """Queue the unit as `write_later` does, and return its position once it is on disk.
+
+        None if it is not by then: it is written all the same. Raises `ConcurrentAppend` if it was recorded before.
+        """
+        ...
+
     async def events_of(self, call_id: UUID) -> list[RecordedEvent]:
-        """Return the events of a call."""
+        """Return the events of a call. Raises `Unavailable` if the database stays away for long."""
         ...
 
     async def settled(self, tenant_id: UUID) -> None:

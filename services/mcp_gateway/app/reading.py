@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from services.mcp_gateway.domain.server import Server
+from shared.paging import Place
 from shared.scope import TenantScope
 
 
@@ -66,13 +67,13 @@ class Reads(Protocol):
     """One tenant's rows."""
 
     async def servers(
-        self, scope: TenantScope, wanted: ServerFilter, limit: int, offset: int = 0
+        self, scope: TenantScope, wanted: ServerFilter, limit: int, offset: int = 0, after: Place | None = None
     ) -> tuple[list[ServerRow], int]:
         """Return a page of servers in the order of their registration, and how many there are in all."""
         ...
 
     async def calls(
-        self, scope: TenantScope, wanted: CallFilter, limit: int, offset: int, before: UUID | None
+        self, scope: TenantScope, wanted: CallFilter, limit: int, offset: int, before: Place | None
     ) -> tuple[list[CallRow], int]:
         """Return a page of calls, the latest first, and how many there are in all."""
         ...

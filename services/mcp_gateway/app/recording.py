@@ -127,4 +127,5 @@ def outcome_of(events: list[RecordedEvent]) -> CallOutcome | None:
         result=end.result if isinstance(end, ToolCallCompleted) else None,
         failure=failure,
         response_ms=end.response_ms,
+        position=events[-1].position,
     )

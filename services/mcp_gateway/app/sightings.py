@@ -58,8 +58,8 @@ class Sightings:
         tools = list((await self._upstreams.tools(server)).values())
         kept = [
             {
-                "name": tool.name,
-                "description": str(tool.definition.get("description") or "")[:CALL_TEXT_MAX_CHARS],
+                "name": _plain(tool.name),
+                "description": _plain(str(tool.definition.get("description") or ""))[:CALL_TEXT_MAX_CHARS],
                 "definition_hash": tool.definition_hash,
             }
             for tool in tools
@@ -92,8 +92,13 @@ class Sightings:
             "healthy" if error is None else "unhealthy",
             dt.datetime.now(dt.UTC),
             round((time.perf_counter() - began) * 1000.0, 3),
-            error.message[:CALL_TEXT_MAX_CHARS].replace("\0", "") if error else None,
+            _plain(error.message)[:CALL_TEXT_MAX_CHARS] if error else None,
             error.code if error else None,
         )
         await self._store.save_health(scope, server.id, seen)
         return seen
+
+
+def _plain(text: str) -> str:
+    """Texts of servers may hold NUL, which the database cannot."""
+    return text.replace("\0", "")

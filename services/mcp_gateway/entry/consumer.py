@@ -2,6 +2,7 @@
 
 import time
 from typing import Annotated, Any
+from uuid import UUID
 
 import msgspec
 
@@ -9,8 +10,8 @@ from services.mcp_gateway.app.calls import ToolCalls
 from services.mcp_gateway.domain.call import RETRYABLE, CallOutcome, CallRequest
 from services.mcp_gateway.entry.shapes import Seconds, ServerReference, ToolName
 from services.mcp_gateway.errors import SecretsUnavailable, ToolTimeout
-from services.mcp_gateway.limits import CALL_SECONDS_DEFAULT
-from shared.bus.tasks import Task, TaskError, TaskResult
+from services.mcp_gateway.limits import TASK_ANSWER_SECONDS, TASK_RESULT_MAX_BYTES
+from shared.bus.tasks import Task, TaskError, TaskResult, task_id_of
 from shared.errors import InvalidInput, PlatformError
 from shared.ids import derived_id
 from shared.scope import TenantScope
@@ -19,7 +20,10 @@ SUBJECT = "commands.mcp.execute-tool"
 
 
 class ToolPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a tool task asks for. `secret_paths` are the places of `arguments` that name secrets."""
+    """What a tool task asks for. `secret_paths` are the places of `arguments` that name secrets.
+
+    `timeout_seconds` can only shorten the time that the task has, and that the server's owner gives.
+    """
 
     server_id: ServerReference
     tool_name: ToolName
@@ -47,24 +51,34 @@ class ToolTasks:
 def _asked(task: Task) -> tuple[TenantScope, CallRequest]:
     try:
         payload = msgspec.convert(task.payload, ToolPayload)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, RecursionError) as error:
         raise InvalidInput(f"The task is not one for a tool: {error}") from error
     if payload.secret_paths:
         raise SecretsUnavailable("The call names secrets, and there is no store here to take them from.")
-    left = task.deadline_ms / 1000.0 - time.time()
+    deadline = task.deadline_ms / 1000.0
+    left = deadline - time.time()
     if left <= 0:
         raise ToolTimeout("The task's time was over before it was begun: nothing was called.")
+    # The engine's own timeout does not know of tools that act and may repeat them: the call's end has to come first.
+    deadline -= min(TASK_ANSWER_SECONDS, left / 10.0)
     request = CallRequest(
-        id=derived_id("tool-call", task.task_id),
+        id=_id_of(task.task_id),
         server=payload.server_id,
         tool_name=payload.tool_name,
         arguments=payload.arguments,
-        timeout_seconds=min(payload.timeout_seconds or max(left, CALL_SECONDS_DEFAULT), left),
+        timeout_seconds=payload.timeout_seconds,
+        deadline=deadline,
+        result_max_bytes=TASK_RESULT_MAX_BYTES,
         task_id=task.task_id,
         correlation_id=str(task.execution_id),
         attempt=task.attempt,
+        parent_id=_id_of(task_id_of(task.execution_id, task.step_path, 1)) if task.attempt > 1 else None,
     )
     return TenantScope(task.tenant_id, "service:workflow"), request
+
+
+def _id_of(task_id: str) -> UUID:
+    return derived_id("tool-call", task_id)
 
 
 def _ended(task: Task, outcome: CallOutcome) -> TaskResult:

@@ -24,7 +24,9 @@ from shared.auth.scopes import MCP_EXECUTE, MCP_READ
 from shared.db.pool import TenantPool
 from shared.errors import NotFound
 from shared.http.idempotency import once
-from shared.http.pages import DEFAULT_LIMIT, Cursor, Limit, Offset, decode_cursor, encode_cursor
+from shared.http.pages import DEFAULT_LIMIT, Cursor, Limit, Offset, cut, decode_place
+from shared.http.positions import EVENT_POSITION
+from shared.paging import Place
 from shared.scope import TenantScope
 
 _TAGS = ["mcp executions"]
@@ -38,7 +40,8 @@ async def execute(
     """Call a tool and wait for its result.
 
     A failure that the tool reports is an answer with `status` `failed`; every other failure is a problem whose
-    `details.execution_id` names the call in the history.
+    `details.execution_id` names the call in the history. `X-Event-Position` is there when the call's end was on disk
+    before this answer: that of a tool which may be repeated is written later.
     """
     calls: ToolCalls = state.calls
     tenants: TenantPool = state.tenants
@@ -57,7 +60,8 @@ async def execute(
         failure = outcome.failure
         if failure is not None and failure.code != _TOOL_SAID:
             raise CallFailed(failure, outcome.id)
-        return Response(execute_answer(outcome))
+        headers = {} if outcome.position is None else {EVENT_POSITION: str(outcome.position)}
+        return Response(execute_answer(outcome), headers=headers)
 
     return await once(request, caller, tenants, handle)
 
@@ -77,11 +81,11 @@ async def list_executions(
     views: Reads = state.views
     records: Records = state.records
     await records.settled(caller.tenant_id)
-    before = decode_cursor(cursor)
+    before = decode_place(cursor)
     wanted = CallFilter(server_id, tool_name, status)
-    rows, total = await views.calls(caller, wanted, limit, 0 if before else offset, before)
-    after = encode_cursor(rows[-1].id) if len(rows) == limit else None
-    return ExecutionList([execution_view(row) for row in rows], total, offset, limit, after)
+    rows, total = await views.calls(caller, wanted, limit + 1, 0 if before else offset, before)
+    shown, following = cut(rows, limit, lambda row: Place(row.started_at, row.id))
+    return ExecutionList([execution_view(row) for row in shown], total, offset, limit, following)
 
 
 @get("/api/v1/mcp/executions/{execution_id:uuid}", opt={"scope": MCP_READ}, summary="One call", tags=_TAGS)

@@ -29,7 +29,9 @@ from shared.auth.scopes import MCP_READ, MCP_WRITE
 from shared.db.pool import TenantPool
 from shared.errors import Conflict, FieldFault, PreconditionFailed, Unprocessable
 from shared.http.idempotency import once
-from shared.http.pages import DEFAULT_LIMIT, Limit, Offset
+from shared.http.pages import DEFAULT_LIMIT, Cursor, Limit, Offset, cut, decode_place
+from shared.http.positions import EVENT_POSITION
+from shared.paging import Place
 from shared.scope import TenantScope
 
 _TAGS = ["mcp servers"]
@@ -62,10 +64,14 @@ async def create_server(
     gateway.launch_rules.check(definition)
 
     async def handle(server_id: UUID) -> Response[ServerView]:
-        server = await gateway.registry.register(caller, definition, server_id)
-        view = server_view(_fresh(server))
-        headers = {"Location": f"/api/v1/mcp/servers/{server.id}", "ETag": _etag(server)}
-        return Response(view, status_code=201, headers=headers)
+        kept = await gateway.registry.register(caller, definition, server_id)
+        server = kept.server
+        headers = {
+            "Location": f"/api/v1/mcp/servers/{server.id}",
+            "ETag": _etag(server),
+            EVENT_POSITION: str(kept.position),
+        }
+        return Response(server_view(_fresh(server)), status_code=201, headers=headers)
 
     return await once(request, caller, gateway.tenants, handle)
 
@@ -79,13 +85,16 @@ async def list_servers(
     server_type: Text = None,
     offset: Offset = 0,
     limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
 ) -> ServerList:
     """List the tenant's servers in the order of their registration."""
     gateway: Gateway = state.gateway
     await gateway.registry.furnish(caller)
     wanted = ServerFilter(status=status, category=category, server_type=server_type)
-    rows, total = await gateway.views.servers(caller, wanted, limit, offset)
-    return ServerList([server_view(row) for row in rows], total, offset, limit)
+    after = decode_place(cursor)
+    rows, total = await gateway.views.servers(caller, wanted, limit + 1, 0 if after else offset, after)
+    shown, following = cut(rows, limit, lambda row: Place(row.server.created_at, row.server.id))
+    return ServerList([server_view(row) for row in shown], total, offset, limit, following)
 
 
 @get("/api/v1/mcp/servers/{reference:str}", opt={"scope": MCP_READ}, summary="One server", tags=_TAGS)
@@ -113,24 +122,26 @@ async def change_server(
     if not server.bundled:
         _refuse_bundled(definition)
         gateway.launch_rules.check(definition)
-    changed = await gateway.registry.change(caller, server, definition, status)
+    kept = await gateway.registry.change(caller, server, definition, status)
+    changed = kept.server
     if changed.revision != server.revision or changed.status != "active":
         await gateway.sessions.forget(server)
-    return await _shown(gateway, caller, changed)
+    return await _shown(gateway, caller, changed, {EVENT_POSITION: str(kept.position)})
 
 
 @delete("/api/v1/mcp/servers/{reference:str}", opt={"scope": MCP_WRITE}, summary="Remove a server", tags=_TAGS)
 async def remove_server(
     request: Request[Any, Any, Any], reference: Reference, caller: TenantScope, state: State
-) -> None:
+) -> Response[None]:
     """Take a server out of the registry. The history of its calls stays."""
     gateway: Gateway = state.gateway
     server = await gateway.registry.read(caller, reference)
     _check_match(request, server)
     if server.bundled:
         raise Conflict("A bundled server cannot be removed; set its status to `disabled`.")
-    await gateway.registry.remove(caller, server)
+    position = await gateway.registry.remove(caller, server)
     await gateway.sessions.forget(server)
+    return Response(None, status_code=204, headers={EVENT_POSITION: str(position)})
 
 
 @get("/api/v1/mcp/servers/{reference:str}/discover", opt={"scope": MCP_READ}, summary="What it offers", tags=_TAGS)
@@ -206,10 +217,12 @@ def _fresh(server: Server) -> ServerRow:
     return ServerRow(server, "unknown", None, None, None, [], 0, 0, 0)
 
 
-async def _shown(gateway: Gateway, caller: TenantScope, server: Server) -> Response[ServerView]:
+async def _shown(
+    gateway: Gateway, caller: TenantScope, server: Server, headers: dict[str, str] | None = None
+) -> Response[ServerView]:
     rows, _ = await gateway.views.servers(caller, ServerFilter(id=server.id), 1)
     row = rows[0] if rows else _fresh(server)
-    return Response(server_view(row), headers={"ETag": _etag(row.server)})
+    return Response(server_view(row), headers={"ETag": _etag(row.server), **(headers or {})})
 
 
 def _etag(server: Server) -> str:

@@ -280,7 +280,7 @@ def execution_view(row: CallRow) -> ExecutionView:
         error_code=row.error_code,
         execution_time_ms=row.duration_ms,
         server_response_time_ms=row.response_ms,
-        retry_count=row.attempt - 1,
+        retry_count=max(0, row.attempt - 1),
         is_retry=row.attempt > 1,
         parent_execution_id=row.parent_id,
         agent_id=row.agent_id,

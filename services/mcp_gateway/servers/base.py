@@ -1,4 +1,4 @@
-"""What a bundled MCP server is made of: declare typed functions as tools, then `run()`."""
+"""What a bundled MCP server is made of: declare typed functions as tools, then `serve_stdio(server)`."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -39,9 +39,3 @@ class ToolServer:
             return function
 
         return declare
-
-    def run(self) -> None:
-        """Serve on stdin and stdout until stdin ends."""
-        from services.mcp_gateway.servers.stdio import serve_stdio
-
-        serve_stdio(self)

@@ -21,7 +21,7 @@ from services.workflow.limits import MAX_EXECUTION_EVENTS_PAGE, MAX_INPUT_BYTES,
 from shared.auth.scopes import WORKFLOWS_EXECUTE, WORKFLOWS_READ
 from shared.errors import FieldFault, InvalidInput, PlatformError, TooLarge
 from shared.http.idempotency import once
-from shared.http.pages import DEFAULT_LIMIT, Cursor, Limit, Offset, decode_place, encode_place
+from shared.http.pages import DEFAULT_LIMIT, Cursor, Limit, Offset, cut, decode_place
 from shared.http.positions import EVENT_POSITION
 from shared.limits import SSE_KEEPALIVE_S, SSE_MIN_INTERVAL_S, VERSION_MAX
 from shared.paging import Place
@@ -188,6 +188,7 @@ async def list_executions(
         offset=0 if before else offset,
         limit=limit,
     )
+    shown, following = cut(rows, limit, lambda row: Place(row["started_at"], row["id"]))
     found = [
         ExecutionView(
             id=row["id"],
@@ -203,10 +204,9 @@ async def list_executions(
             if row["completed_at"] is None
             else round((row["completed_at"] - row["started_at"]).total_seconds() * 1000),
         )
-        for row in rows
+        for row in shown
     ]
-    next_cursor = encode_place(Place(rows[-1]["started_at"], rows[-1]["id"])) if len(rows) == limit else None
-    return ExecutionPage(found, total, offset, limit, next_cursor)
+    return ExecutionPage(found, total, offset, limit, following)
 
 
 @get(_ONE, opt={"scope": WORKFLOWS_READ}, summary="One execution", tags=_TAGS)

@@ -20,7 +20,7 @@ from services.workflow.limits import DEFAULT_EXECUTION_TIMEOUT_SECONDS, DEFAULT_
 from shared.auth.scopes import WORKFLOWS_READ, WORKFLOWS_WRITE
 from shared.errors import InvalidInput
 from shared.http.idempotency import once
-from shared.http.pages import DEFAULT_LIMIT, Cursor, Limit, Offset, Word, decode_place, encode_place
+from shared.http.pages import DEFAULT_LIMIT, Cursor, Limit, Offset, Word, cut, decode_place
 from shared.http.positions import EVENT_POSITION, reached
 from shared.paging import Place
 from shared.scope import TenantScope
@@ -192,10 +192,9 @@ async def list_workflows(
     """List workflows, oldest first, by slug, category, tag, status and text."""
     await reached(request, state.workflows.counted_upto)
     after = decode_place(cursor)
-    rows, total = await state.workflows.page(caller, wanted, after, 0 if after else offset, limit)
-    found = [view(row) for row in rows]
-    next_cursor = encode_place(Place(found[-1].created_at, found[-1].id)) if len(found) == limit else None
-    return WorkflowPage(found, total, offset, limit, next_cursor)
+    rows, total = await state.workflows.page(caller, wanted, after, 0 if after else offset, limit + 1)
+    shown, following = cut(rows, limit, lambda row: Place(row["created_at"], row["id"]))
+    return WorkflowPage([view(row) for row in shown], total, offset, limit, following)
 
 
 @get(_BASE + "/{workflow_id:uuid}", opt={"scope": WORKFLOWS_READ}, summary="One workflow", tags=_TAGS)

@@ -3,10 +3,13 @@
 import time
 from typing import Any
 
+import msgspec
 import pytest
 
-from services.mcp_gateway.adapters.mcp.arguments import ArgumentValidator, check_size
+from services.mcp_gateway.adapters.mcp.arguments import ArgumentValidator
+from services.mcp_gateway.domain.bounds import check_size, too_deep
 from services.mcp_gateway.errors import ArgumentsInvalid, ToolSchemaInvalid
+from shared.limits import JSON_MAX_DEPTH
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -92,3 +95,20 @@ def test_sizes_are_bounded() -> None:
     assert check_size({"a": "x"}) == 9
     with pytest.raises(ArgumentsInvalid):
         check_size({"a": "x" * 1_100_000})
+
+
+def nested(depth: int) -> Any:
+    value: Any = 1
+    for level in range(depth):
+        value = [value] if level % 2 else {"a": value}
+    return value
+
+
+def test_depth_is_bounded_and_breadth_is_not() -> None:
+    check_size({"a": nested(JSON_MAX_DEPTH - 1)})
+    for depth in (JSON_MAX_DEPTH, 200, 2_000):
+        with pytest.raises(ArgumentsInvalid, match="nested"):
+            check_size({"a": nested(depth)})
+    wide = {"a": [[] for _ in range(1_000)]}
+    assert not too_deep(wide, msgspec.json.encode(wide))
+    assert check_size({"a": "[" * 1_000}) == 1_008

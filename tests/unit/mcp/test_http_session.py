@@ -3,14 +3,11 @@
 import asyncio
 import gzip
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import httpx2
 import pytest
 
-from services.mcp_gateway.adapters.mcp.launch import HttpLaunch
-from services.mcp_gateway.adapters.mcp.model import Era
 from services.mcp_gateway.adapters.mcp.streamable_http import HttpSession
 from services.mcp_gateway.errors import (
     ProtocolViolation,
@@ -20,84 +17,7 @@ from services.mcp_gateway.errors import (
     ToolError,
     ToolTimeout,
 )
-
-LAUNCH = HttpLaunch("https://tools.example/mcp", {"Authorization": "Bearer t"})
-Answer = Callable[[httpx2.Request, dict[str, Any]], httpx2.Response | None]
-
-
-class OldServer:
-    """A server of the handshake era. `answer` may take over any request by returning a response."""
-
-    def __init__(self, answer: Answer | None = None) -> None:
-        self.answer = answer
-        self.requests: list[tuple[httpx2.Request, dict[str, Any]]] = []
-        self.sessions = 0
-
-    def methods(self) -> list[str]:
-        return [body.get("method", request.method) for request, body in self.requests]
-
-    def __call__(self, request: httpx2.Request) -> httpx2.Response:
-        body = json.loads(request.content) if request.content else {}
-        self.requests.append((request, body))
-        taken = self.answer(request, body) if self.answer is not None else None
-        if taken is not None:
-            return taken
-        method = body.get("method")
-        if method == "server/discover":
-            return httpx2.Response(400, text="Bad Request: unsupported protocol version")
-        if method == "initialize":
-            self.sessions += 1
-            handshake = {"protocolVersion": "2025-06-18", "capabilities": {}, "serverInfo": {"name": "old"}}
-            return reply(body, handshake, headers={"Mcp-Session-Id": f"s{self.sessions}"})
-        if "id" not in body:
-            return httpx2.Response(202)
-        return reply(body, {"content": [{"type": "text", "text": "ok"}], "tools": []})
-
-
-def reply(body: dict[str, Any], result: dict[str, Any], **options: Any) -> httpx2.Response:
-    return httpx2.Response(200, json={"jsonrpc": "2.0", "id": body["id"], "result": result}, **options)
-
-
-def events(*messages: dict[str, Any] | str, head: str = "") -> httpx2.Response:
-    text = head + "".join(
-        f"data: {message if isinstance(message, str) else json.dumps(message)}\n\n" for message in messages
-    )
-    return httpx2.Response(200, text=text, headers={"content-type": "text/event-stream; charset=utf-8"})
-
-
-class Wire(httpx2.AsyncBaseTransport):
-    """Carries requests to a function and streams its answer back, as a network would."""
-
-    def __init__(self, server: Callable[[httpx2.Request], httpx2.Response | Awaitable[httpx2.Response]]) -> None:
-        self._server = server
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        await request.aread()
-        answer = self._server(request)
-        if isinstance(answer, Awaitable):
-            answer = await answer
-        return httpx2.Response(answer.status_code, headers=answer.headers, stream=_Body(answer.stream))
-
-
-class _Body(httpx2.AsyncByteStream):
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for chunk in self._stream:
-            for start in range(0, len(chunk), 65_536):
-                yield chunk[start : start + 65_536]
-
-
-async def connect(
-    server: Callable[[httpx2.Request], httpx2.Response | Awaitable[httpx2.Response]], era: Era | None = None
-) -> HttpSession:
-    transport = Wire(server)
-    return await HttpSession.connect(LAUNCH, client_factory=lambda: httpx2.AsyncClient(transport=transport), era=era)
-
-
-async def call(session: HttpSession, seconds: float = 5) -> str:
-    return str((await session.call_tool("x", {}, timeout=seconds)).content[0]["text"])
+from tests.unit.mcp.http_server import DEEP, Answer, OldServer, call, connect, events, json_text, reply
 
 
 async def test_an_old_server_is_met_with_the_handshake() -> None:
@@ -204,6 +124,8 @@ async def calls_with(answer: Answer, error: type[Exception], said: str) -> HttpS
         (httpx2.Response(200, json={"jsonrpc": "2.0", "id": 999, "result": {}}), ProtocolViolation, "not asked"),
         (httpx2.Response(200, json={"jsonrpc": "2.0", "method": "ping", "id": 1}), ProtocolViolation, "no response"),
         (httpx2.Response(200, json={"a": "x" * 9_000_000}), ResultTooLarge, "larger"),
+        (json_text(DEEP % (b"[" * 300, b"]" * 300)), ResultTooLarge, "nested"),
+        (json_text(DEEP % (b"[" * 5_000, b"]" * 5_000)), ProtocolViolation, "shape|JSON-RPC"),
         (
             httpx2.Response(
                 200,
@@ -249,21 +171,19 @@ async def test_retry_after_is_passed_on() -> None:
         return httpx2.Response(503, headers={"retry-after": "7"}) if body.get("method") == "tools/call" else None
 
     session = await connect(OldServer(busy), "handshake")
-    with pytest.raises(ServerUnavailable) as later:
+    # A proxy may say so of a request that it had passed on already: whether the tool acted is not known.
+    with pytest.raises(ServerDied) as later:
         await call(session)
     assert later.value.retry_after == 7
     await session.close()
 
 
 async def test_an_event_stream_may_say_more_before_the_answer() -> None:
-    progress: list[dict[str, Any]] = []
-
     def streams(_request: httpx2.Request, body: dict[str, Any]) -> httpx2.Response | None:
         if body.get("method") != "tools/call":
             return None
-        token = body["params"]["_meta"]["progressToken"]
         return events(
-            {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": token, "progress": 1}},
+            {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": 7, "progress": 1}},
             {"jsonrpc": "2.0", "id": "q1", "method": "roots/list"},
             {"jsonrpc": "2.0", "id": body["id"], "result": {"content": []}},
             head=": welcome\n\n",
@@ -271,8 +191,7 @@ async def test_an_event_stream_may_say_more_before_the_answer() -> None:
 
     server = OldServer(streams)
     session = await connect(server, "handshake")
-    await session.call_tool("x", {}, timeout=5, on_progress=progress.append)
-    assert [notice["progress"] for notice in progress] == [1]
+    assert (await session.call_tool("x", {}, timeout=5)).content == []
     async with asyncio.timeout(5):
         while server.requests[-1][1].get("id") != "q1":
             await asyncio.sleep(0)
@@ -296,6 +215,35 @@ async def test_a_stream_that_ends_early_is_resumed() -> None:
 
     session = await connect(OldServer(polls), "handshake")
     assert await call(session) == "late"
+    await session.close()
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        httpx2.Response(404),
+        httpx2.Response(401),
+        httpx2.Response(429),
+        httpx2.ConnectError("refused"),
+        httpx2.ReadError("reset"),
+    ],
+)
+async def test_a_call_whose_rest_is_refused_was_sent_all_the_same(rest: httpx2.Response | Exception) -> None:
+    def breaks_off(request: httpx2.Request, body: dict[str, Any]) -> httpx2.Response | None:
+        if body.get("method") == "tools/call":
+            return events("", head="id: 41\nretry: 1\n")
+        if request.method == "GET":
+            if isinstance(rest, Exception):
+                raise rest
+            return rest
+        return None
+
+    server = OldServer(breaks_off)
+    session = await connect(server, "handshake")
+    with pytest.raises(ServerDied):
+        await call(session)
+    assert server.methods().count("tools/call") == 1, "it may have acted"
+    assert server.sessions == 1
     await session.close()
 
 
@@ -351,3 +299,9 @@ async def test_a_late_answer_is_a_timeout() -> None:
     assert len(cancelled) == 1
     assert session.alive
     await session.close()
+
+
+async def test_a_server_that_asks_without_end_is_ended() -> None:
+    questions = [{"jsonrpc": "2.0", "id": f"q{number}", "method": "ping"} for number in range(200)]
+    session = await calls_with(lambda _request, _body: events(*questions), ProtocolViolation, "does not take")
+    assert not session.alive

@@ -1,6 +1,7 @@
 """The small parts of the client's wire: codec, event streams, headers."""
 
 import json
+import time
 from itertools import pairwise
 from typing import Any
 
@@ -22,7 +23,7 @@ from services.mcp_gateway.errors import ProtocolViolation
     "encoded",
     [
         codec.encode_request(1, "tools/call", {"name": "x", "arguments": {"a": 1}}, modern=False),
-        codec.encode_request(2, "tools/call", {"name": "x", "arguments": {}}, modern=True, progress=True),
+        codec.encode_request(2, "tools/call", {"name": "x", "arguments": {}}, modern=True),
         codec.encode_notification("notifications/initialized"),
         codec.encode_notification("notifications/cancelled", {"requestId": 3}),
         codec.encode_reply("s", {}),
@@ -36,12 +37,11 @@ def test_what_we_send_is_what_the_sdk_reads(encoded: bytes) -> None:
 
 
 def test_modern_requests_carry_their_envelope() -> None:
-    body = json.loads(codec.encode_request(7, "tools/list", {}, modern=True, progress=True))
+    body = json.loads(codec.encode_request(7, "tools/list", {}, modern=True))
     verdict = classify_inbound_request(body, headers=modern_headers("tools/list", {}, None))
     assert verdict.protocol_version == "2026-07-28"  # type: ignore[union-attr]
-    assert body["params"]["_meta"]["progressToken"] == 7
-    plain = json.loads(codec.encode_request(7, "tools/list", {}, modern=False, progress=True))
-    assert plain["params"] == {"_meta": {"progressToken": 7}}
+    plain = json.loads(codec.encode_request(7, "tools/list", {}, modern=False))
+    assert plain["params"] == {}
 
 
 @pytest.mark.parametrize(
@@ -168,3 +168,22 @@ def test_argument_headers_agree_with_the_sdk() -> None:
 def test_header_tokens_that_could_break_out_are_ignored() -> None:
     schema = {"type": "object", "properties": {"a": {"type": "string", "x-mcp-header": "X\r\nHost: evil"}}}
     assert param_headers_of([ToolDefinition("t", schema)]) == {}
+
+
+def test_a_stream_that_never_comes_to_an_end_is_a_violation() -> None:
+    parser = EventStreamParser()
+    for _ in range(64):
+        list(parser.feed(b":" * 999_999 + b"\n"))
+    with pytest.raises(ProtocolViolation, match="stream above"):
+        list(parser.feed(b":" * 4_000_000 + b"\n"))
+
+
+def test_a_line_that_comes_in_drops_is_not_copied_for_each() -> None:
+    parser = EventStreamParser()
+    began = time.perf_counter()
+    list(parser.feed(b"data: " + b"x" * 7_000_000))
+    for _ in range(5_000):
+        list(parser.feed(b"x"))
+    assert time.perf_counter() - began < 1
+    (event,) = parser.feed(b"\n\n")
+    assert len(event.data) == 7_005_000

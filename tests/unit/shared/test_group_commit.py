@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Sequence
-from uuid import uuid4
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -15,8 +16,15 @@ from shared.eventstore.memory import InMemoryEventLog
 
 
 class Unit:
-    def __init__(self) -> None:
-        self.events: Sequence[NewEvent] = [NewEvent(uuid4(), uuid4(), 1, "test.it-was.v1", b"{}", b"{}")]
+    def __init__(self, stream: UUID | None = None, version: int = 1, data: bytes = b"{}") -> None:
+        self.events: Sequence[NewEvent] = [NewEvent(uuid4(), stream or uuid4(), version, "test.it-was.v1", data, b"{}")]
+
+
+class BadRow(Exception):
+    """What a store says of data that it cannot take."""
+
+
+BAD = b"bad"
 
 
 class Writer:
@@ -27,12 +35,28 @@ class Writer:
         self.may = asyncio.Event()
         self.began = asyncio.Event()
         self.sizes: list[int] = []
-        self.group = GroupCommit[Unit](self.log, self._commit)
+        self.outages = 0
+        self.group = GroupCommit[Unit](self.log, self._commit, blames_a_unit=lambda error: isinstance(error, BadRow))
+
+    async def at_once(self, *units: Unit) -> list[Any]:
+        """Append units that are all in one commit; return how each ended."""
+        self.may.set()
+        waiting = [asyncio.create_task(self.group.append(unit)) for unit in units]
+        await asyncio.sleep(0)
+        self.group.start()
+        ended = await asyncio.gather(*waiting, return_exceptions=True)
+        await self.group.close()
+        return ended
 
     async def _commit(self, units: Sequence[Unit]) -> int:
         self.began.set()
         await self.may.wait()
         self.sizes.append(len(units))
+        if self.outages:
+            self.outages -= 1
+            raise ConnectionResetError
+        if any(event.data == BAD for unit in units for event in unit.events):
+            raise BadRow
         return await self.log.append([e for unit in units for e in unit.events])
 
 
@@ -108,3 +132,47 @@ async def test_a_refusal_that_no_version_explains_is_not_tried_for_ever() -> Non
     with pytest.raises(ConcurrentAppend):
         await commit_units(log, refuse, [unit])
     assert tries == 1
+
+
+async def test_a_unit_that_the_store_cannot_take_is_refused_alone() -> None:
+    writer = Writer()
+    units = [Unit(), Unit(data=BAD), *(Unit() for _ in range(3))]
+    ended = await writer.at_once(*units)
+    assert [type(end) for end in ended] == [int, BadRow, int, int, int]
+    assert writer.sizes == [5, 1, 1, 1, 1, 1]
+    streams = [unit.events[0].stream_id for unit in units]
+    assert await writer.log.versions(streams) == {stream: 1 for stream in streams if stream != streams[1]}
+
+
+async def test_what_was_decided_on_a_unit_that_the_store_cannot_take_is_refused_too() -> None:
+    writer = Writer()
+    stream, other = uuid4(), uuid4()
+    ended = await writer.at_once(
+        Unit(stream), Unit(other), Unit(stream, 2, BAD), Unit(stream, 3), Unit(other, 2), Unit(stream, 2)
+    )
+    # The last one's version is free, and yet it may have been decided on the third one.
+    assert [type(end) for end in ended] == [int, int, BadRow, ConcurrentAppend, int, ConcurrentAppend]
+    assert await writer.log.versions([stream, other]) == {stream: 1, other: 2}
+
+
+async def test_an_outage_is_everybodys() -> None:
+    writer = Writer()
+    writer.outages = 1
+    ended = await writer.at_once(Unit(), Unit())
+    assert [type(end) for end in ended] == [ConnectionResetError, ConnectionResetError]
+    assert writer.sizes == [2]
+
+
+async def test_what_comes_while_units_are_written_one_by_one_waits_its_turn() -> None:
+    writer = Writer()
+    waiting = [asyncio.create_task(writer.group.append(unit)) for unit in (Unit(), Unit(data=BAD), Unit())]
+    await asyncio.sleep(0)
+    writer.group.start()
+    await writer.began.wait()
+    later = asyncio.create_task(writer.group.append(Unit()))
+    await asyncio.sleep(0)
+    writer.may.set()
+    ended = await asyncio.gather(*waiting, later, return_exceptions=True)
+    assert [type(end) for end in ended] == [int, BadRow, int, int]
+    assert writer.sizes == [3, 1, 1, 1, 1]
+    await writer.group.close()

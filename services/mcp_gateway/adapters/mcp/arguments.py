@@ -10,7 +10,6 @@ import msgspec
 from services.mcp_gateway.errors import ArgumentsInvalid, ToolSchemaInvalid
 from services.mcp_gateway.limits import (
     ARGUMENT_FAULTS_MAX,
-    ARGUMENTS_MAX_BYTES,
     FAULT_MESSAGE_MAX_CHARS,
     SCHEMA_MAX_BYTES,
     SCHEMA_PATTERN_BYTES,
@@ -47,17 +46,6 @@ class ArgumentValidator:
             raise ArgumentsInvalid(f"The arguments cannot be checked: {_short(str(error))}") from error
         first = f"{faults[0].path}: {faults[0].message}" if faults[0].path else faults[0].message
         raise ArgumentsInvalid(f"The arguments do not fit the tool: {first}", faults=faults)
-
-
-def check_size(arguments: dict[str, Any]) -> int:
-    """Return the encoded size of the arguments in bytes. Raises `ArgumentsInvalid` above the limit."""
-    size = len(msgspec.json.encode(arguments))
-    if size > ARGUMENTS_MAX_BYTES:
-        raise ArgumentsInvalid(
-            f"The arguments have {size} bytes; at most {ARGUMENTS_MAX_BYTES} are passed on.",
-            details={"bytes": size, "limit": ARGUMENTS_MAX_BYTES},
-        )
-    return size
 
 
 def _compile(schema: dict[str, Any]) -> jsonschema_rs.Validator:

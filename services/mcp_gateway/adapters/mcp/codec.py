@@ -107,15 +107,9 @@ def _decode(decoder: "msgspec.json.Decoder[_T]", raw: Raw, what: str) -> _T:
         raise ProtocolViolation(f"The server's answer to {what} has the wrong shape: {str(error)[:200]}") from error
 
 
-def encode_request(
-    request_id: int, method: str, params: dict[str, Any], *, modern: bool, progress: bool = False
-) -> bytes:
-    """Encode a request. `progress` asks for progress notices, whose token is the request's id."""
-    meta: dict[str, Any] | None = _MODERN_META if modern else None
-    if progress:
-        meta = {**meta, "progressToken": request_id} if meta is not None else {"progressToken": request_id}
-    if meta is not None:
-        params = {**params, "_meta": meta}
+def encode_request(request_id: int, method: str, params: dict[str, Any], *, modern: bool) -> bytes:
+    if modern:
+        params = {**params, "_meta": _MODERN_META}
     return _encode({"jsonrpc": "2.0", "id": request_id, "method": method, "params": params})
 
 

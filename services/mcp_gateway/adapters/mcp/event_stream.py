@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from services.mcp_gateway.errors import ProtocolViolation
-from services.mcp_gateway.limits import MESSAGE_MAX_BYTES
+from services.mcp_gateway.limits import HTTP_STREAM_MAX_BYTES, MESSAGE_MAX_BYTES
 
 
 class ServerEvent(msgspec.Struct, frozen=True):
@@ -18,16 +18,31 @@ class EventStreamParser:
     """Takes chunks and gives events. `last_id` and `retry_ms` are what the stream said last, for resuming it."""
 
     def __init__(self) -> None:
-        self._tail = b""
+        self._parts: list[bytes] = []  # of a line that is not whole yet
+        self._tail_size = 0
+        self._taken = 0
         self._data: list[bytes] = []
         self._size = 0
         self.last_id: str | None = None
         self.retry_ms: int | None = None
 
     def feed(self, chunk: bytes) -> Iterator[ServerEvent]:
-        """Yield the events that this chunk completes. Raises `ProtocolViolation` for an event above the bound."""
-        *lines, self._tail = (self._tail + chunk).split(b"\n")
-        if len(self._tail) + self._size > MESSAGE_MAX_BYTES:
+        """Yield the events that this chunk completes.
+
+        Raises `ProtocolViolation` for an event above the bound, and for a stream that says more than any answer needs.
+        """
+        self._taken += len(chunk)
+        if self._taken > HTTP_STREAM_MAX_BYTES:
+            raise ProtocolViolation("The server sent a stream above the limit.")
+        *lines, rest = chunk.split(b"\n")
+        if lines:
+            lines[0] = b"".join((*self._parts, lines[0]))
+            self._parts.clear()
+            self._tail_size = 0
+        if rest:
+            self._parts.append(rest)
+            self._tail_size += len(rest)
+        if self._tail_size + self._size > MESSAGE_MAX_BYTES:
             raise ProtocolViolation("The server sent an event above the limit.")
         for line in lines:
             event = self._line(line.removesuffix(b"\r"))

@@ -59,13 +59,12 @@ class ProcessLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class StdioLaunch(msgspec.Struct, frozen=True, tag_field="transport", tag="stdio", forbid_unknown_fields=True):
     """A server that is a process of ours. `env` is all that it gets besides PATH, HOME, TMPDIR and LANG.
 
-    Without a `working_directory` it gets an empty one of its own, which goes when the session ends.
+    It works in an empty folder of its own, which goes when the session ends.
     """
 
     command: str
     args: tuple[str, ...] = ()
     env: dict[str, str] = {}
-    working_directory: str | None = None
     limits: ProcessLimits = ProcessLimits()
 
 

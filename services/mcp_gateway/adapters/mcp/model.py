@@ -11,9 +11,6 @@ Era = Literal["handshake", "modern"]
 NotificationHandler = Callable[[str, Any], None]
 """Called with the method and the decoded params of each notification of a server; must not block or raise."""
 
-ProgressHandler = Callable[[dict[str, Any]], None]
-"""Called with the params of each `notifications/progress` of one call; must not block or raise."""
-
 
 class ServerInfo(msgspec.Struct, frozen=True):
     """What the server says of itself. Not verified: for display only."""
@@ -66,7 +63,6 @@ class Session(Protocol):
         arguments: dict[str, Any],
         *,
         timeout: float,  # noqa: ASYNC109 - each transport cancels in its own way when the time is over
-        on_progress: ProgressHandler | None = None,
     ) -> ToolResult: ...
 
     async def ping(self, timeout: float) -> None: ...  # noqa: ASYNC109 - as above

@@ -22,12 +22,11 @@ from services.mcp_gateway.limits import (
 
 
 class SessionKey(msgspec.Struct, frozen=True):
-    """Whose session with what. A changed definition or another credential is another session."""
+    """Whose session with what. A changed definition, its credentials among it, is another session."""
 
     tenant_id: UUID
     server_id: UUID
     version: int
-    credential: str = ""
 
 
 class PoolBounds(msgspec.Struct, frozen=True):

@@ -13,8 +13,6 @@ from services.mcp_gateway.adapters.mcp.launch import LaunchSpec
 from services.mcp_gateway.adapters.mcp.model import (
     Era,
     NotificationHandler,
-    ProgressHandler,
-    ServerInfo,
     Session,
     ToolDefinition,
     ToolResult,
@@ -42,12 +40,9 @@ class PooledSession:
     A call is sent at most once. When the server dies under it, the call fails with `ServerDied` and the caller decides.
     """
 
-    def __init__(self, pool: "SessionPool", place: Place, session: Session) -> None:
+    def __init__(self, pool: "SessionPool", place: Place) -> None:
         self._pool = pool
         self._place = place
-        self.server_info: ServerInfo = session.server_info
-        self.protocol_version: str = session.protocol_version
-        self.era: Era = session.era
 
     @property
     def alive(self) -> bool:
@@ -64,23 +59,16 @@ class PooledSession:
         arguments: dict[str, Any],
         *,
         timeout: float,  # noqa: ASYNC109 - part of it is spent waiting for a turn, the rest in the call
-        on_progress: ProgressHandler | None = None,
     ) -> ToolResult:
         """As `Session.call_tool`. Raises `ServerBusy` when there is no turn within `timeout`: it was not sent then."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         async with self._pool.turn(self._place, timeout) as session:
-            return await session.call_tool(
-                name, arguments, timeout=max(0.001, deadline - loop.time()), on_progress=on_progress
-            )
+            return await session.call_tool(name, arguments, timeout=max(0.001, deadline - loop.time()))
 
     async def ping(self, timeout: float) -> None:  # noqa: ASYNC109 - as above
         async with self._pool.turn(self._place, timeout) as session:
             await session.ping(timeout)
-
-    async def close(self) -> None:
-        """Close the session for all who share it. The pool does this by itself when nobody uses it."""
-        await self._pool.evict(self._place.key)
 
 
 class SessionPool:
@@ -123,7 +111,8 @@ class SessionPool:
             place = None
         if place is None:
             place = self._places[key] = Place(key, launch, self._bounds, _now())
-        return PooledSession(self, place, await self._running(place))
+        await self._running(place)
+        return PooledSession(self, place)
 
     async def evict(self, key: SessionKey) -> None:
         """Forget a session: no new calls, those that run may finish within a bound, then it is closed."""

@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import sys
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -20,7 +19,6 @@ from services.mcp_gateway.limits import (
     PIPES_END_SECONDS,
     STDERR_BYTES_PER_SECOND,
     STDERR_LINE_MAX_BYTES,
-    STDERR_LINES_KEPT,
     STDERR_LINES_LOGGED_PER_SECOND,
     TERMINATE_GRACE_SECONDS,
 )
@@ -80,11 +78,6 @@ class LineProcess(asyncio.SubprocessProtocol):
         )
 
     @property
-    def stderr_tail(self) -> list[str]:
-        """The last lines that the process wrote to stderr."""
-        return list(self._stderr.tail)
-
-    @property
     def unsent_bytes(self) -> int:
         return self._stdin.get_write_buffer_size() if self._stdin is not None else 0
 
@@ -125,18 +118,18 @@ class LineProcess(asyncio.SubprocessProtocol):
             if not self._stderr.receive(data):
                 self._pause_stderr()
             return
-        head, newline, rest = data.partition(b"\n")
-        while newline and not self._stopped:
-            if self._parts:
-                self._parts.append(head)
-                head = b"".join(self._parts)
-                self._parts.clear()
+        *lines, rest = data.split(b"\n")  # in one go: to cut a line off a flood of short ones copies the others
+        for line in lines:
+            if self._stopped:
+                return
+            self._parts.append(line)
+            whole = b"".join(self._parts)
+            self._parts.clear()
             self._size = 0
-            self._on_line(head)
-            head, newline, rest = rest.partition(b"\n")
-        if head and not self._stopped:
-            self._parts.append(head)
-            self._size += len(head)
+            self._on_line(whole)
+        if rest and not self._stopped:
+            self._parts.append(rest)
+            self._size += len(rest)
             if self._size > MESSAGE_MAX_BYTES:
                 self._parts.clear()
                 self._on_flood()
@@ -198,7 +191,7 @@ class LineProcess(asyncio.SubprocessProtocol):
 
 
 class _Stderr:
-    """Keeps the last lines and logs the first ones of each second."""
+    """Logs the first lines of each second."""
 
     def __init__(self, label: str) -> None:
         self._label = label
@@ -206,7 +199,6 @@ class _Stderr:
         self._bytes = 0
         self._logged = 0
         self._second = 0
-        self.tail: deque[str] = deque(maxlen=STDERR_LINES_KEPT)
 
     def next_second(self) -> None:
         self._bytes = 0
@@ -222,9 +214,8 @@ class _Stderr:
         *lines, rest = (self._line + data).split(b"\n")
         self._line = rest[:STDERR_LINE_MAX_BYTES]
         for line in lines:
-            text = line[:STDERR_LINE_MAX_BYTES].decode("utf-8", "replace").rstrip()
-            self.tail.append(text)
             if self._logged < STDERR_LINES_LOGGED_PER_SECOND:
                 self._logged += 1
+                text = line[:STDERR_LINE_MAX_BYTES].decode("utf-8", "replace").rstrip()
                 _log.info("MCP server %s: %s", self._label, text)
         return self._bytes < STDERR_BYTES_PER_SECOND

@@ -21,12 +21,12 @@ from services.mcp_gateway.adapters.mcp.codec import (
 from services.mcp_gateway.adapters.mcp.model import (
     Era,
     NotificationHandler,
-    ProgressHandler,
     ServerInfo,
     ToolDefinition,
     ToolResult,
 )
 from services.mcp_gateway.adapters.mcp.unasked import Unasked
+from services.mcp_gateway.domain.bounds import too_deep
 from services.mcp_gateway.errors import (
     ArgumentsInvalid,
     ProtocolViolation,
@@ -71,9 +71,7 @@ class McpSession(ABC):
         """End the session and all that belongs to it. May be called again."""
 
     @abstractmethod
-    async def _exchange(
-        self, method: str, params: dict[str, Any], seconds: float, on_progress: ProgressHandler | None = None
-    ) -> Raw:
+    async def _exchange(self, method: str, params: dict[str, Any], seconds: float) -> Raw:
         """Send a request and return the raw result.
 
         Raises `RpcFailed` for an error reply, `TimeoutError`, and the gateway's own errors for a broken transport.
@@ -111,7 +109,6 @@ class McpSession(ABC):
         arguments: dict[str, Any],
         *,
         timeout: float,  # noqa: ASYNC109 - each transport cancels in its own way when the time is over
-        on_progress: ProgressHandler | None = None,
     ) -> ToolResult:
         """Call a tool and wait at most `timeout` seconds. It is sent once: a failed call is never repeated from here.
 
@@ -121,7 +118,7 @@ class McpSession(ABC):
         started = time.perf_counter()
         params = {"name": name, "arguments": arguments}
         try:
-            raw = await self._exchange("tools/call", params, min(timeout, CALL_SECONDS_MAX), on_progress)
+            raw = await self._exchange("tools/call", params, min(timeout, CALL_SECONDS_MAX))
         except RpcFailed as failure:
             raise self._tool_failure(name, failure) from failure
         except TimeoutError as error:
@@ -134,7 +131,10 @@ class McpSession(ABC):
                 f"The result of {name!r} has {size} bytes; at most {RESULT_MAX_BYTES} are passed on.",
                 details={"tool": name, "bytes": size, "limit": RESULT_MAX_BYTES},
             )
-        return decode_tool_result(raw, (time.perf_counter() - started) * 1000.0)
+        result = decode_tool_result(raw, (time.perf_counter() - started) * 1000.0)
+        if too_deep([result.content, result.structured or {}], raw):
+            raise ResultTooLarge(f"The result of {name!r} is nested too deeply.", details={"tool": name})
+        return result
 
     async def ping(self, timeout: float) -> None:  # noqa: ASYNC109 - as above
         """Ask for a sign of life: `ping`, or `server/discover` in the modern era, which has no ping."""

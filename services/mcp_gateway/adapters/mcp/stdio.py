@@ -16,7 +16,7 @@ from services.mcp_gateway.adapters.mcp.codec import (
     encode_request,
 )
 from services.mcp_gateway.adapters.mcp.launch import CommandAllowList, StdioLaunch, environment
-from services.mcp_gateway.adapters.mcp.model import Era, NotificationHandler, ProgressHandler
+from services.mcp_gateway.adapters.mcp.model import Era, NotificationHandler
 from services.mcp_gateway.adapters.mcp.process import LineProcess
 from services.mcp_gateway.adapters.mcp.session import McpSession
 from services.mcp_gateway.errors import ProtocolViolation, ServerDied, ServerUnavailable
@@ -36,9 +36,8 @@ class StdioSession(McpSession):
         self._last_id = 0
         self._pending: dict[int, asyncio.Future[Raw]] = {}
         self._end: PlatformError | None = None
-        self._own_directory: str | None = None
+        self._directory: str | None = None
         self._process = LineProcess(label, on_line=self._receive, on_flood=self._flooded, on_end=self._ended)
-        self.stale_answers = 0
 
     @classmethod
     async def start(
@@ -68,29 +67,22 @@ class StdioSession(McpSession):
     def alive(self) -> bool:
         return self._end is None
 
-    @property
-    def stderr_tail(self) -> list[str]:
-        """The last lines of the server's stderr, for whoever wants to know why it failed."""
-        return self._process.stderr_tail
-
     async def close(self) -> None:
         self._finish(ServerDied("The session was closed."))
         await self._process.close()
-        directory, self._own_directory = self._own_directory, None
+        directory, self._directory = self._directory, None
         if directory is not None:  # gone already, unless the warden was never started or was killed
             await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
 
     async def _open(self, launch: StdioLaunch, command: list[str], era: Era | None) -> None:
-        home = launch.working_directory
-        if home is None:
-            home = self._own_directory = tempfile.mkdtemp(prefix="mcp-server-")
+        home = self._directory = tempfile.mkdtemp(prefix="mcp-server-")
         try:
             await self._process.start(
                 command,
                 cwd=home,
                 env=environment(launch, home),
                 rlimits=launch.limits.as_rlimits(),
-                scratch=self._own_directory,
+                scratch=home,
             )
         except OSError as error:
             raise ServerUnavailable(
@@ -103,9 +95,7 @@ class StdioSession(McpSession):
                 f"The server {launch.command!r} ended before it was ready.", details=death.details
             ) from death
 
-    async def _exchange(
-        self, method: str, params: dict[str, Any], seconds: float, on_progress: ProgressHandler | None = None
-    ) -> Raw:
+    async def _exchange(self, method: str, params: dict[str, Any], seconds: float) -> Raw:
         if self._end is not None:
             raise ServerUnavailable("The session with this server has ended.") from self._end
         if self._process.unsent_bytes > UNSENT_MAX_BYTES:
@@ -113,11 +103,7 @@ class StdioSession(McpSession):
         self._last_id = request_id = self._last_id + 1
         answer: asyncio.Future[Raw] = self._loop.create_future()
         self._pending[request_id] = answer
-        if on_progress is not None:
-            self._unasked.progress[request_id] = on_progress
-        self._process.write_line(
-            encode_request(request_id, method, params, modern=self._modern, progress=on_progress is not None)
-        )
+        self._process.write_line(encode_request(request_id, method, params, modern=self._modern))
         expiry = self._loop.call_later(seconds, self._expire, answer)
         try:
             return await answer
@@ -132,7 +118,6 @@ class StdioSession(McpSession):
         finally:
             expiry.cancel()
             del self._pending[request_id]
-            self._unasked.progress.pop(request_id, None)
 
     async def _notify(self, method: str) -> None:
         self._process.write_line(encode_notification(method))
@@ -143,19 +128,26 @@ class StdioSession(McpSession):
             answer.set_exception(TimeoutError())
 
     def _receive(self, line: bytes) -> None:
-        if not line or line.isspace():
-            return
         try:
+            if not line or line.isspace():
+                self._unasked.count()
+                return
             message = decode_incoming(line)
             if message.method is not UNSET:
-                reply = self._unasked.take(message, message.method)
-                if reply is not None:
-                    self._process.write_line(reply)
+                self._take_unasked(message, message.method)
             else:
                 self._take_answer(message)
         except ProtocolViolation as violation:
             self._finish(violation)
             self._process.kill()
+
+    def _take_unasked(self, message: Incoming, method: str) -> None:
+        reply = self._unasked.take(message, method)
+        if reply is None:
+            return
+        if self._process.unsent_bytes > UNSENT_MAX_BYTES:
+            raise ProtocolViolation("The server asks and does not read the answers.")
+        self._process.write_line(reply)
 
     def _take_answer(self, message: Incoming) -> None:
         request_id = message.id
@@ -165,8 +157,8 @@ class StdioSession(McpSession):
             raise ProtocolViolation(f"The server answered a request that was never sent ({str(request_id)[:40]!r}).")
         answer = self._pending.get(request_id)
         if answer is None or answer.done():
-            # Timed out, cancelled, or answered twice. It cannot be told apart, and it does no harm.
-            self.stale_answers += 1
+            # Timed out, cancelled, or answered twice: it cannot be told apart, and a few of them do no harm.
+            self._unasked.count()
             return
         if message.error is not UNSET:
             answer.set_exception(RpcFailed(message.error))

@@ -22,12 +22,13 @@ from services.mcp_gateway.adapters.mcp.codec import (
 from services.mcp_gateway.adapters.mcp.event_stream import EventStreamParser
 from services.mcp_gateway.adapters.mcp.http_headers import ParamHeaders, modern_headers, param_headers_of
 from services.mcp_gateway.adapters.mcp.launch import HttpLaunch
-from services.mcp_gateway.adapters.mcp.model import Era, NotificationHandler, ProgressHandler, ToolDefinition
+from services.mcp_gateway.adapters.mcp.model import Era, NotificationHandler, ToolDefinition, ToolResult
 from services.mcp_gateway.adapters.mcp.session import McpSession
 from services.mcp_gateway.errors import ProtocolViolation, ResultTooLarge, ServerDied, ServerUnavailable
 from services.mcp_gateway.limits import (
     HTTP_CLOSE_SECONDS,
     HTTP_ERROR_BODY_MAX_BYTES,
+    HTTP_REPLIES_MAX,
     HTTP_RESUME_DELAY_SECONDS_MAX,
     HTTP_RESUMES_MAX,
     HTTP_STREAM_END_SECONDS,
@@ -50,10 +51,15 @@ _UNREACHED = (
 )
 _REFUSED_CREDENTIALS = frozenset({401, 403})
 _TRY_LATER = frozenset({429, 503})
+_MAYBE_PASSED_ON = frozenset({503})  # proxies answer so too when the server broke off in the middle of the request
 
 
 class _SessionLost(Exception):
     """The server does not know our session id any more (404): nothing of the request was done."""
+
+
+class _Overloaded(ServerUnavailable):
+    """HTTP 429 or 503: the server, or something on the way to it, has no time for the request."""
 
 
 class HttpSession(McpSession):
@@ -123,17 +129,23 @@ class HttpSession(McpSession):
                 task.cancel()
             await self._client.aclose()
 
+    async def call_tool(self, name: str, arguments: dict[str, Any], *, timeout: float) -> ToolResult:  # noqa: ASYNC109
+        try:
+            return await super().call_tool(name, arguments, timeout=timeout)
+        except _Overloaded as refusal:
+            if refusal.details["http_status"] not in _MAYBE_PASSED_ON:
+                raise
+            raise ServerDied(refusal.message, details=refusal.details, retry_after=refusal.retry_after) from refusal
+
     def _remember_tools(self, tools: list[ToolDefinition]) -> None:
         super()._remember_tools(tools)
         self._param_headers = param_headers_of(tools)
 
-    async def _exchange(
-        self, method: str, params: dict[str, Any], seconds: float, on_progress: ProgressHandler | None = None
-    ) -> Raw:
+    async def _exchange(self, method: str, params: dict[str, Any], seconds: float) -> Raw:
         async with asyncio.timeout(seconds):
             session_id = self._session_id
             try:
-                return await self._attempt(method, params, on_progress)
+                return await self._attempt(method, params)
             except _SessionLost:
                 await self._reopen(session_id)
             except RpcFailed as failure:
@@ -142,7 +154,7 @@ class HttpSession(McpSession):
                     raise
                 await self.list_tools()
             try:
-                return await self._attempt(method, params, on_progress)
+                return await self._attempt(method, params)
             except _SessionLost as lost:
                 raise ServerUnavailable("The server forgets its sessions as soon as they are opened.") from lost
 
@@ -155,13 +167,11 @@ class HttpSession(McpSession):
                 except RpcFailed as failure:
                     raise ServerUnavailable("The server ended the session and opens no other.") from failure
 
-    async def _attempt(self, method: str, params: dict[str, Any], on_progress: ProgressHandler | None) -> Raw:
+    async def _attempt(self, method: str, params: dict[str, Any]) -> Raw:
         if self._closed:
             raise ServerUnavailable("The session with this server has ended.")
         self._last_id = request_id = self._last_id + 1
-        body = encode_request(request_id, method, params, modern=self._modern, progress=on_progress is not None)
-        if on_progress is not None:
-            self._unasked.progress[request_id] = on_progress
+        body = encode_request(request_id, method, params, modern=self._modern)
         try:
             answer = await self._converse(request_id, body, self._request_headers(method, params))
         except asyncio.CancelledError:
@@ -176,8 +186,6 @@ class HttpSession(McpSession):
             raise ServerUnavailable(f"The server cannot be reached: {_said(error)}.") from error
         except httpx2.HTTPError as error:
             raise ServerDied(f"The connection broke before the answer came: {_said(error)}.") from error
-        finally:
-            self._unasked.progress.pop(request_id, None)
         if answer.error is not UNSET:
             raise RpcFailed(answer.error)
         if answer.result is UNSET:
@@ -195,7 +203,11 @@ class HttpSession(McpSession):
             resumes += 1
             await asyncio.sleep(min((events.retry_ms or 0) / 1000.0, HTTP_RESUME_DELAY_SECONDS_MAX))
             resume = {**headers, "last-event-id": events.last_id, "accept": "text/event-stream"}
-            answer = await self._converse_once(request_id, "GET", None, resume, events)
+            try:
+                answer = await self._converse_once(request_id, "GET", None, resume, events)
+            except (_SessionLost, ServerUnavailable, *_UNREACHED) as error:
+                # The request itself was taken: nothing that is wrong now may look like a refusal of it.
+                raise ServerDied("The server ended its answer before the result, and gives no rest of it.") from error
         return answer
 
     async def _converse_once(
@@ -257,7 +269,7 @@ class HttpSession(McpSession):
             raise ServerUnavailable(f"The server refused our credentials (HTTP {status}).", details=details)
         if status in _TRY_LATER:
             after = response.headers.get("retry-after", "")
-            raise ServerUnavailable(
+            raise _Overloaded(
                 f"The server has no time for us now (HTTP {status}).",
                 details=details,
                 retry_after=float(after) if after.isdigit() and len(after) <= 5 else None,  # noqa: PLR2004 - a day
@@ -278,6 +290,8 @@ class HttpSession(McpSession):
         await self._post_and_forget(encode_notification(method))
 
     def _send_later(self, body: bytes) -> None:
+        if len(self._background) >= HTTP_REPLIES_MAX:
+            raise ProtocolViolation("The server asks and does not take the answers.")
         task = asyncio.get_running_loop().create_task(self._post_and_forget(body))
         self._background.add(task)
         task.add_done_callback(self._background.discard)

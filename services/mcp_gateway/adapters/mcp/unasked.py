@@ -11,7 +11,7 @@ from services.mcp_gateway.adapters.mcp.codec import (
     encode_refusal,
     encode_reply,
 )
-from services.mcp_gateway.adapters.mcp.model import NotificationHandler, ProgressHandler
+from services.mcp_gateway.adapters.mcp.model import NotificationHandler
 from services.mcp_gateway.errors import ProtocolViolation
 from services.mcp_gateway.limits import NOTIFICATIONS_PER_SECOND_MAX
 
@@ -23,10 +23,9 @@ class Unasked:
         self._on_notification = on_notification
         self._second = 0
         self._count = 0
-        self.progress: dict[int, ProgressHandler] = {}
 
-    def take(self, message: Incoming, method: str) -> bytes | None:
-        """Take one message and return the reply to send, if there is one.
+    def count(self) -> None:
+        """Count a message that is no answer to an open request.
 
         Raises `ProtocolViolation` above a rate, since a server that only talks would use up the gateway's time.
         """
@@ -36,16 +35,18 @@ class Unasked:
         self._count += 1
         if self._count > NOTIFICATIONS_PER_SECOND_MAX:
             raise ProtocolViolation(f"The server sent more than {NOTIFICATIONS_PER_SECOND_MAX} messages in a second.")
+
+    def take(self, message: Incoming, method: str) -> bytes | None:
+        """Take one message and return the reply to send, if there is one.
+
+        Raises `ProtocolViolation` as `count` does.
+        """
+        self.count()
         if message.id is not UNSET and message.id is not None:
             if method == "ping":
                 return encode_reply(message.id, {})
             return encode_refusal(message.id, METHOD_NOT_FOUND, f"Not offered: {method[:100]}")
         params = decode_params(message.params)
-        if method == "notifications/progress" and isinstance(params, dict):
-            token = params.get("progressToken")
-            handler = self.progress.get(token) if isinstance(token, int) else None
-            if handler is not None:
-                handler(params)
-        elif self._on_notification is not None:
+        if self._on_notification is not None:
             self._on_notification(method, params)
         return None
