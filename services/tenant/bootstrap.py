@@ -21,6 +21,8 @@ from services.tenant.entry.api import make_api
 from services.tenant.entry.consumer import admit_connections, answer_queries, issue_tokens
 from services.tenant.entry.nats_callout import UserIssuer
 from services.tenant.metrics import Metrics
+from shared.auth.limits import REVOKED_MAX, REVOKED_S
+from shared.auth.revocations import listen_to_revocations
 from shared.runtime import open_runtime
 
 NAME = "tenant"
@@ -42,9 +44,12 @@ async def run(settings: TenantSettings) -> None:
         passwords = await Argon2Passwords.open()
         authority = LocalAuthority(signer, KeyVerification(directory, digest, metrics))
         rt.use_authority(authority)
-        accounts = Accounts(registry, passwords, _now)
+        accounts = Accounts(registry, passwords, _now, rt.verifier.revoke)
         logins = Logins(directory, passwords, signer, _now, metrics)
-        answer_queries(rt.broker, authority)
+        answer_queries(rt.broker, authority, directory)
+        for actor in await directory.revoked(REVOKED_S, REVOKED_MAX):
+            rt.verifier.revoke(actor)
+        rt.background("revocations", lambda: listen_to_revocations(rt.client(), rt.verifier))
         issue_tokens(rt.broker, logins)
         if settings.tenant_nats_issuer_seed:
             issuer = UserIssuer(settings.tenant_nats_issuer_seed, settings.tenant_nats_account)
@@ -56,9 +61,8 @@ async def run(settings: TenantSettings) -> None:
         app = make_api(
             rt,
             accounts=accounts,
-            api_keys=ApiKeys(registry, digest, _now, settings.tenant_key_environment),
+            api_keys=ApiKeys(registry, digest, _now, rt.verifier.revoke, environment=settings.tenant_key_environment),
             logins=logins,
-            registry=registry,
             signer=signer,
         )
         await rt.serve(app)

@@ -1,8 +1,7 @@
 """Bounds of the tenant service; those of all services stand in `shared.limits`."""
 
-ACCESS_TOKEN_S = 15 * 60
 OPERATOR_TOKEN_S = 24 * 3600
-NATS_SESSION_OF_KEY_S = 3600  # a connection made with an API key must show it again after this
+NATS_SESSION_OF_KEY_S = 15 * 60  # a connection made with an API key must show it again after this
 API_KEY_SECRET_BYTES = 32
 API_KEY_SCOPES_MAX = 32
 API_KEY_NAME_MAX = 100

@@ -9,6 +9,7 @@ from uuid import UUID
 import jwt
 import msgspec
 
+from shared.auth.limits import REVOKED_MAX, REVOKED_S
 from shared.errors import Unauthenticated
 from shared.limits import CREDENTIAL_CACHE_S, CREDENTIAL_CACHE_SIZE, CREDENTIAL_MAX_BYTES, JWKS_MIN_INTERVAL_S
 from shared.scope import TenantScope
@@ -39,10 +40,14 @@ class Authority(Protocol):
 
 
 class Verifier:
-    """Verifies credentials; good ones are remembered for seconds, so that a hot client costs a look-up."""
+    """Verifies credentials; good ones are remembered for seconds, so that a hot client costs a look-up.
+
+    Who was revoked is remembered for longer: a token says nothing of it, and a key may have been verified just before.
+    """
 
     def __init__(self, authority: Authority) -> None:
         self._authority = authority
+        self._revoked: OrderedDict[str, float] = OrderedDict()
         self._keys: dict[str, Any] = {}
         self._keys_read_at = float("-inf")
         self._known: OrderedDict[bytes, tuple[float, TenantScope]] = OrderedDict()
@@ -51,6 +56,20 @@ class Verifier:
         """Return who this is. Raises `Unauthenticated`, with no hint that would help a guesser."""
         if len(credential) > CREDENTIAL_MAX_BYTES:
             raise Unauthenticated("The credential is too long.")
+        scope = await self._scope_of(credential)
+        if scope.actor in self._revoked:
+            raise Unauthenticated("The credential was revoked.")
+        return scope
+
+    def revoke(self, actor: str) -> None:
+        """Refuse whoever acts as this (`user:<id>`, `key:<id>`) from now on, until their last token has expired."""
+        now = time.time()
+        self._revoked.pop(actor, None)
+        self._revoked[actor] = now + REVOKED_S
+        while len(self._revoked) > REVOKED_MAX or next(iter(self._revoked.values())) < now:
+            self._revoked.popitem(last=False)
+
+    async def _scope_of(self, credential: str) -> TenantScope:
         digest = hashlib.sha256(credential.encode()).digest()
         now = time.time()
         hit = self._known.get(digest)
@@ -67,10 +86,6 @@ class Verifier:
         if len(self._known) > CREDENTIAL_CACHE_SIZE:
             self._known.popitem(last=False)
         return scope
-
-    def forget(self) -> None:
-        """Forget every remembered credential: one of them was revoked."""
-        self._known.clear()
 
     async def _verify_token(self, token: str) -> tuple[TenantScope, float]:
         try:

@@ -1,7 +1,8 @@
 """Look-ups across tenants, with the worker's login.
 
 Before a log-in or a key is verified it is not known whose tenant asks, so the login that sees one tenant at a time
-cannot find it. Nothing else of what serves requests uses this login, and it may change nothing but a key's last use.
+cannot find it; and services ask of all tenants at once who was revoked. Nothing else of what serves requests uses this
+login, and it may change nothing but a key's last use.
 """
 
 from pathlib import Path
@@ -40,3 +41,7 @@ class PostgresDirectory:
         """Return the id of an active tenant."""
         found: UUID | None = await self._pool.fetchval(_sql.active_tenant, slug)
         return found
+
+    async def revoked(self, seconds: float, limit: int) -> list[str]:
+        """Return who was revoked in the last seconds."""
+        return [row[0] for row in await self._pool.fetch(_sql.revoked, seconds, limit)]

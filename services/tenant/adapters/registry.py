@@ -108,6 +108,11 @@ class PostgresRegistry:
         """Return a stream's events."""
         return [CATALOGUE.decode(e.type, e.data) for e in await self._reader.read_stream(scope, stream_id)]
 
+    async def standing(self, scope: TenantScope, kind: str, holder_id: UUID | None) -> bool:
+        """Say whether the tenant is active, and in it the user or key with this id."""
+        async with self._pool.connection(scope) as connection:
+            return bool(await connection.fetchval(_sql.standing, scope.tenant_id, kind, holder_id))
+
     async def tenant(self, scope: TenantScope, tenant_id: UUID) -> TenantRow | None:
         """Return a tenant that the scope sees."""
         return await self._one(TenantRow, scope, _sql.tenant, tenant_id)

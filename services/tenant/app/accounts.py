@@ -4,14 +4,14 @@ from uuid import UUID
 
 import msgspec
 
-from services.tenant.app.actors import actor_of
-from services.tenant.app.ports import Clock, Passwords, Registry, TenantRow, UserRow
+from services.tenant.app.actors import actor_of, holder_of
+from services.tenant.app.ports import Clock, Page, Passwords, Registry, Revoked, TenantRow, UserRow, Window
 from services.tenant.domain import users
 from services.tenant.domain.events import UserCreated
 from services.tenant.domain.tenants import CreateTenant, decide_creation
 from services.tenant.domain.users import CreateUser, DeleteUser
 from services.tenant.errors import KeyReused
-from shared.errors import NotFound
+from shared.errors import NotFound, Unauthenticated
 from shared.ids import new_id
 from shared.scope import TenantScope
 
@@ -33,10 +33,20 @@ class Accounts:
     the row is returned as it is, with position 0.
     """
 
-    def __init__(self, registry: Registry, passwords: Passwords, clock: Clock) -> None:
+    def __init__(self, registry: Registry, passwords: Passwords, clock: Clock, revoked: Revoked) -> None:
         self._registry = registry
         self._passwords = passwords
         self._clock = clock
+        self._revoked = revoked
+
+    async def require_standing(self, scope: TenantScope) -> None:
+        """Raise `Unauthenticated` unless the tenant, and the user or key whose credential it is, are good now.
+
+        A token and a remembered key say what was true when they were verified; this asks the rows.
+        """
+        holder = holder_of(scope)
+        if not await self._registry.standing(scope, holder.kind, holder.id):
+            raise Unauthenticated("The credential was revoked, or its user or tenant is not active.")
 
     async def create_tenant(
         self, scope: TenantScope | None, new: NewTenant, *, tenant_id: UUID, owner_id: UUID | None = None
@@ -93,7 +103,16 @@ class Accounts:
             events = users.decide(users.fold(history), DeleteUser(user_id, owners), actor_of(scope, owners))
             await change.remove_user(user_id)
             change.record(user_id, len(history), events)
+        self._revoked(f"user:{user_id}")
         return change.position
+
+    async def tenants(self, scope: TenantScope, window: Window) -> Page[TenantRow]:
+        """List the scope's own tenant and those that it created."""
+        return await self._registry.tenants(scope, window)
+
+    async def users(self, scope: TenantScope, window: Window) -> Page[UserRow]:
+        """List the tenant's users."""
+        return await self._registry.users(scope, window)
 
     async def tenant(self, scope: TenantScope, tenant_id: UUID) -> TenantRow:
         """Return a tenant that the scope sees."""

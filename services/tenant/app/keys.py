@@ -5,7 +5,7 @@ import os
 from uuid import UUID
 
 from services.tenant.app.actors import actor_of
-from services.tenant.app.ports import ApiKeyRow, Clock, Directory, KeyDigester, Registry
+from services.tenant.app.ports import ApiKeyRow, Clock, Directory, KeyDigester, Page, Registry, Revoked, Window
 from services.tenant.domain import api_keys
 from services.tenant.domain.api_keys import CreateApiKey, RevokeApiKey, format_key, is_well_formed, shown_prefix
 from services.tenant.errors import AlreadyShown
@@ -19,11 +19,18 @@ from shared.scope import TenantScope
 class ApiKeys:
     """The life of API keys inside a tenant."""
 
-    def __init__(self, registry: Registry, digest: KeyDigester, clock: Clock, environment: str) -> None:
+    def __init__(
+        self, registry: Registry, digest: KeyDigester, clock: Clock, revoked: Revoked, *, environment: str
+    ) -> None:
         self._registry = registry
         self._digest = digest
         self._clock = clock
+        self._revoked = revoked
         self._environment = environment
+
+    async def page(self, scope: TenantScope, window: Window) -> Page[ApiKeyRow]:
+        """List the tenant's keys."""
+        return await self._registry.api_keys(scope, window)
 
     async def create(
         self,
@@ -58,6 +65,7 @@ class ApiKeys:
         async with self._registry.change(scope) as change:
             await change.revoke_api_key(key_id, self._clock())
             change.record(key_id, len(history), events)
+        self._revoked(f"key:{key_id}")
         return change.position
 
 

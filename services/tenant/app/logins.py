@@ -6,8 +6,9 @@ import msgspec
 
 from services.tenant.app.ports import Clock, Directory, Passwords, TokenSigner
 from services.tenant.domain.roles import OPERATOR_ACTOR, SCOPES
-from services.tenant.limits import ACCESS_TOKEN_S, OPERATOR_TOKEN_S
+from services.tenant.limits import OPERATOR_TOKEN_S
 from services.tenant.metrics import Metrics
+from shared.auth.limits import ACCESS_TOKEN_S
 from shared.auth.verifier import ISSUER
 from shared.errors import NotFound, Unauthenticated
 from shared.ids import new_id

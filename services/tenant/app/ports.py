@@ -68,6 +68,14 @@ class Window(msgspec.Struct, frozen=True):
     after: UUID | None = None
 
 
+class Revoked(Protocol):
+    """Told at once of who may do nothing any more."""
+
+    def __call__(self, actor: str) -> None:
+        """Refuse whoever acts as this (`user:<id>`, `key:<id>`)."""
+        ...
+
+
 class Change(Protocol):
     """One transaction inside one tenant: rows, and at its end the events."""
 
@@ -111,6 +119,10 @@ class Registry(Protocol):
 
     async def history(self, scope: TenantScope, stream_id: UUID) -> list[DomainEvent]:
         """Return a stream's events."""
+        ...
+
+    async def standing(self, scope: TenantScope, kind: str, holder_id: UUID | None) -> bool:
+        """Say whether the scope's tenant is active, and in it the `user` or `key` with this id, if it is one's."""
         ...
 
     async def tenant(self, scope: TenantScope, tenant_id: UUID) -> TenantRow | None:
@@ -168,6 +180,10 @@ class Directory(Protocol):
 
     async def active_tenant(self, slug: str) -> UUID | None:
         """Return the id of an active tenant."""
+        ...
+
+    async def revoked(self, seconds: float, limit: int) -> list[str]:
+        """Return who was revoked in the last seconds, as `user:<id>` or `key:<id>`, the newest first."""
         ...
 
 

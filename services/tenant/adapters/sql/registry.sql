@@ -61,3 +61,14 @@ LIMIT $1 OFFSET $2
 
 -- name: count_api_keys
 SELECT count(id) FROM api_keys
+
+-- name: standing
+SELECT CASE $2::text
+    WHEN 'user' THEN EXISTS (SELECT FROM users u WHERE u.id = $3 AND u.status = 'active')
+    WHEN 'key' THEN EXISTS (
+        SELECT FROM api_keys k
+        WHERE k.id = $3 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp()))
+    ELSE true
+END
+FROM tenants
+WHERE tenant_id = $1 AND status = 'active'
