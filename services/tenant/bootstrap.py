@@ -14,6 +14,7 @@ from services.tenant.app.authority import LocalAuthority
 from services.tenant.app.connections import Connections
 from services.tenant.app.keys import ApiKeys, KeyVerification
 from services.tenant.app.logins import Logins
+from services.tenant.app.operator import OperatorTokens
 from services.tenant.app.seeding import seed_demo
 from services.tenant.config import TenantSettings
 from services.tenant.domain.events import CATALOGUE
@@ -22,6 +23,7 @@ from services.tenant.entry.consumer import admit_connections, answer_queries, is
 from services.tenant.entry.nats_callout import UserIssuer
 from services.tenant.metrics import Metrics
 from shared.auth.limits import REVOKED_MAX, REVOKED_S
+from shared.auth.operator import OperatorKey
 from shared.auth.revocations import listen_to_revocations
 from shared.runtime import open_runtime
 
@@ -50,7 +52,8 @@ async def run(settings: TenantSettings) -> None:
         for actor in await directory.revoked(REVOKED_S, REVOKED_MAX):
             rt.verifier.revoke(actor)
         rt.background("revocations", lambda: listen_to_revocations(rt.client(), rt.verifier))
-        issue_tokens(rt.broker, logins)
+        operator = OperatorKey(settings.tenant_operator_key) if settings.tenant_operator_key else None
+        issue_tokens(rt.broker, OperatorTokens(directory, logins, _now, operator))
         if settings.tenant_nats_issuer_seed:
             issuer = UserIssuer(settings.tenant_nats_issuer_seed, settings.tenant_nats_account)
             admit_connections(rt.broker, Connections(rt.verifier, token_expiry, _now, metrics), issuer)

@@ -3,14 +3,17 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import asyncpg
 import jwt
+import msgspec
 import nats
 import pytest
 import pytest_asyncio
 
 from infra.local.nats_permissions import SERVICES
+from shared.auth.operator import sign_issue_token
 from tests.conftest import Backbone
 from tests.fixtures.tenant_process import DEMO, PASSWORD, Tenants, connect, greeting_of, refused, tenant_service
 
@@ -204,18 +207,33 @@ async def test_neither_keys_nor_passwords_are_stored_and_requests_cannot_read_th
 
 async def test_the_operator_and_nobody_else_gets_tokens_over_nats(service: Tenants) -> None:
     operator = await service.nats_as("operator")
-    subject = "commands.tenant.issue-token"
-    answer = json.loads((await operator.request(subject, b'{"tenant": "demo"}', timeout=2)).data)
+    seed = service.backbone.nats_seed()
+
+    async def ask(command: object) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(
+            (await operator.request("commands.tenant.issue-token", msgspec.json.encode(command), timeout=2)).data
+        )
+        return answer
+
+    signed = sign_issue_token(seed, "demo")
+    answer = await ask(signed)
     assert answer["expires_in"] == 86400
     me = (await service.call("GET", "auth/me", answer["access_token"])).json()
     assert (me["actor"], me["tenant_slug"]) == ("user:operator", "demo")
-    for body, code in ((b'{"tenant": "nowhere"}', "not_found"), (b"[]", "invalid_input")):
-        assert json.loads((await operator.request(subject, body, timeout=2)).data)["error"]["code"] == code
+    for command, code in (
+        (signed, "unauthenticated"),  # a second time
+        (sign_issue_token(service.backbone.nats_seed("workflow"), "demo"), "unauthenticated"),
+        (msgspec.structs.replace(sign_issue_token(seed, "demo"), tenant="elsewhere"), "unauthenticated"),
+        (sign_issue_token(seed, "nowhere"), "not_found"),
+        ({"tenant": "demo"}, "invalid_input"),
+        ([], "invalid_input"),
+    ):
+        assert (await ask(command))["error"]["code"] == code, command
     await operator.close()
     for name in SERVICES:
         refusals: list[str] = []
         client = await service.nats_as(name, refusals)
-        await client.publish(subject, b'{"tenant": "demo"}')
+        await client.publish("commands.tenant.issue-token", msgspec.json.encode(sign_issue_token(seed, "demo")))
         assert await refused(refusals), name
         await client.close()
 

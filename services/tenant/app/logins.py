@@ -10,7 +10,7 @@ from services.tenant.limits import OPERATOR_TOKEN_S
 from services.tenant.metrics import Metrics
 from shared.auth.limits import ACCESS_TOKEN_S
 from shared.auth.verifier import ISSUER
-from shared.errors import NotFound, Unauthenticated
+from shared.errors import Unauthenticated
 from shared.ids import new_id
 
 
@@ -50,11 +50,8 @@ class Logins:
             )
         return self._issue(one.tenant_id, str(one.user_id), one.role, ACCESS_TOKEN_S)
 
-    async def for_operator(self, tenant_slug: str) -> AccessToken:
-        """Return a token with an owner's scopes in a tenant, for whoever holds the operator's NATS key."""
-        tenant_id = await self._directory.active_tenant(tenant_slug)
-        if tenant_id is None:
-            raise NotFound("There is no such active tenant.")
+    async def for_operator(self, tenant_id: UUID) -> AccessToken:
+        """Return a token with an owner's scopes in a tenant, for whoever proved to be the operator."""
         return self._issue(tenant_id, OPERATOR_ACTOR.removeprefix("user:"), "owner", OPERATOR_TOKEN_S)
 
     def _issue(self, tenant_id: UUID, subject: str, role: str, seconds: int) -> AccessToken:

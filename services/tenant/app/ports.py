@@ -182,6 +182,10 @@ class Directory(Protocol):
         """Return the id of an active tenant."""
         ...
 
+    async def first_use(self, nonce: str) -> bool:
+        """Note that a command of the operator was seen, and say whether it is new to all replicas."""
+        ...
+
     async def revoked(self, seconds: float, limit: int) -> list[str]:
         """Return who was revoked in the last seconds, as `user:<id>` or `key:<id>`, the newest first."""
         ...

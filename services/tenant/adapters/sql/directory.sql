@@ -26,3 +26,12 @@ WHERE type IN ('tenant.user-deleted.v1', 'tenant.api-key-revoked.v1')
   AND recorded_at > clock_timestamp() - make_interval(secs => $1)
 ORDER BY recorded_at DESC
 LIMIT $2
+
+-- A command is refused for its age before it could come again after its row is gone.
+-- name: first_use
+WITH forgotten AS (
+    DELETE FROM operator_commands WHERE seen_at < clock_timestamp() - make_interval(secs => $2)
+)
+INSERT INTO operator_commands (nonce) VALUES ($1)
+ON CONFLICT DO NOTHING
+RETURNING true
