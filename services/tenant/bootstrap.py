@@ -56,7 +56,7 @@ async def run(settings: TenantSettings) -> None:
         issue_tokens(rt.broker, OperatorTokens(directory, logins, _now, operator))
         if settings.tenant_nats_issuer_seed:
             issuer = UserIssuer(settings.tenant_nats_issuer_seed, settings.tenant_nats_account)
-            admit_connections(rt.broker, Connections(rt.verifier, token_expiry, _now, metrics), issuer)
+            admit_connections(rt.broker, Connections(rt.verifier, accounts, token_expiry, _now, metrics), issuer)
         rt.relay(CATALOGUE.public_types)
         if settings.tenant_demo:
             password = settings.tenant_demo_password or make_demo_password(Path(settings.data_dir))

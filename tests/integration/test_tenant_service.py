@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from infra.local.nats_permissions import SERVICES
 from shared.auth.operator import sign_issue_token
+from shared.auth.scopes import ALL_SCOPES
 from tests.conftest import Backbone
 from tests.fixtures.tenant_process import DEMO, PASSWORD, Tenants, connect, greeting_of, refused, tenant_service
 
@@ -244,7 +245,7 @@ async def test_a_tenant_on_nats_hears_its_events_and_adds_external_ones_and_noth
 ) -> None:
     owner = await service.new_tenant(f"bus-{kind}")
     tenant = (await service.call("GET", "auth/me", owner)).json()["tenant_id"]
-    key = (await service.new_key(owner, ["workflows:read", "workflows:execute"]))["key"]
+    key = (await service.new_key(owner, sorted(ALL_SCOPES)))["key"]
     refusals: list[str] = []
     inbox = f"_INBOX_{tenant}"
     credential = {"token": owner, "key": key}[kind]
@@ -300,8 +301,26 @@ async def test_a_tenant_puts_nothing_elsewhere_by_asking_for_an_ack_there(servic
     await operator.close()
 
 
+async def test_a_key_hears_of_what_it_may_read_and_of_nothing_else(service: Tenants) -> None:
+    owner = await service.new_tenant("hearing")
+    tenant = (await service.call("GET", "auth/me", owner)).json()["tenant_id"]
+    key = (await service.new_key(owner, ["workflows:read"]))["key"]
+    refusals: list[str] = []
+    client = await connect(service.backbone, refusals, token=key, inbox_prefix=f"_INBOX_{tenant}".encode())
+    heard = await client.subscribe(f"events.{tenant}.workflow.execution.*")
+    others = ("mcp_gateway.>", "rag.>", "agent.>", "tenant.>", "external.>", "*.>", ">")
+    for count, rest in enumerate(others, start=1):
+        await client.subscribe(f"events.{tenant}.{rest}")
+        assert await refused(refusals, count), rest
+    workflow = await service.nats_as("workflow")
+    await workflow.publish(f"events.{tenant}.workflow.execution.completed", b"{}")
+    assert (await heard.next_msg(timeout=2)).data == b"{}"
+    await client.close()
+    await workflow.close()
+
+
 async def test_nats_refuses_what_is_no_credential_and_a_key_without_the_scope(service: Tenants) -> None:
-    narrow = (await service.new_key(await service.token(), ["mcp:read"]))["key"]
+    narrow = (await service.new_key(await service.token(), ["mcp:write"]))["key"]
     for token in ("nothing", narrow):
         assert await greeting_of(service.backbone, token) == b"-ERR 'Authorization Violation'\r\n"
     reader = (await service.new_key(await service.token(), ["workflows:read"]))["key"]
