@@ -67,5 +67,6 @@ async def run(settings: TenantSettings) -> None:
             api_keys=ApiKeys(registry, digest, _now, rt.verifier.revoke, environment=settings.tenant_key_environment),
             logins=logins,
             signer=signer,
+            request_digest=HmacDigester(derive(master_key, "requests")),
         )
         await rt.serve(app)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from services.tenant.app.ports import ApiKeyRow, Page, TenantRow, UserRow, Window
+from services.tenant.app.ports import ApiKeyRow, Claim, Page, TenantRow, UserRow, Window
 from services.tenant.domain.events import CATALOGUE
 from shared.db.pool import Connection, TenantPool
 from shared.db.queries import load_queries
@@ -25,6 +25,7 @@ _sql = load_queries(Path(__file__).parent / "sql" / "registry.sql")
 _TAKEN = {
     "tenants_slug": "This slug is taken.",
     "users_email": "A user with this e-mail address exists.",
+    "requests_id": "A request with this Idempotency-Key is being worked on.",
 }
 R = TypeVar("R")
 
@@ -38,6 +39,13 @@ class PostgresChange:
         self._meta = encode_meta(EventMeta(scope.actor, current_trace_id(), None, current_traceparent()))
         self._events: list[NewEvent] = []
         self.position = 0
+
+    async def claim(self, claim: Claim) -> None:
+        """Note what request makes this."""
+        if claim.digest is None:
+            return
+        with _conflicts():
+            await self._connection.execute(_sql.claim, self._scope.tenant_id, claim.id, claim.digest)
 
     async def owners(self) -> frozenset[UUID]:
         """Lock and return the tenant's owners."""
@@ -107,6 +115,12 @@ class PostgresRegistry:
     async def history(self, scope: TenantScope, stream_id: UUID) -> list[DomainEvent]:
         """Return a stream's events."""
         return [CATALOGUE.decode(e.type, e.data) for e in await self._reader.read_stream(scope, stream_id)]
+
+    async def claimed(self, scope: TenantScope, thing_id: UUID) -> bytes | None:
+        """Return the digest of the request that made this."""
+        async with self._pool.connection(scope) as connection:
+            digest: bytes | None = await connection.fetchval(_sql.claimed, thing_id)
+            return digest
 
     async def standing(self, scope: TenantScope, kind: str, holder_id: UUID | None) -> bool:
         """Say whether the tenant is active, and in it the user or key with this id."""

@@ -5,13 +5,13 @@ from uuid import UUID
 import msgspec
 
 from services.tenant.app.actors import actor_of, holder_of
-from services.tenant.app.ports import Clock, Page, Passwords, Registry, Revoked, TenantRow, UserRow, Window
+from services.tenant.app.claims import made_before
+from services.tenant.app.ports import Claim, Clock, Page, Passwords, Registry, Revoked, TenantRow, UserRow, Window
 from services.tenant.domain import users
 from services.tenant.domain.events import UserCreated
 from services.tenant.domain.tenants import CreateTenant, decide_creation
 from services.tenant.domain.users import CreateUser, DeleteUser
-from services.tenant.errors import KeyReused
-from shared.errors import NotFound, Unauthenticated
+from shared.errors import Conflict, NotFound, Unauthenticated
 from shared.ids import new_id
 from shared.scope import TenantScope
 
@@ -29,8 +29,7 @@ class NewTenant(msgspec.Struct, frozen=True):
 class Accounts:
     """Creates, lists and removes. Methods that write return the row and the position of the last event.
 
-    An id that is given (derived from an Idempotency-Key) and exists already means that the request was seen before:
-    the row is returned as it is, with position 0.
+    For a request that was answered before, the row is returned as it is now, with position 0.
     """
 
     def __init__(self, registry: Registry, passwords: Passwords, clock: Clock, revoked: Revoked) -> None:
@@ -49,7 +48,7 @@ class Accounts:
             raise Unauthenticated("The credential was revoked, or its user or tenant is not active.")
 
     async def create_tenant(
-        self, scope: TenantScope | None, new: NewTenant, *, tenant_id: UUID, owner_id: UUID | None = None
+        self, scope: TenantScope | None, new: NewTenant, claim: Claim, *, owner_id: UUID | None = None
     ) -> tuple[TenantRow, int]:
         """Create a tenant with an owner, in the name of `scope` (None: the platform's own, at its seeding)."""
         parent_id = scope.tenant_id if scope else None
@@ -58,12 +57,10 @@ class Accounts:
             CreateTenant(new.slug, new.name, new.plan, parent_id),
             parent_is_platform=parent is not None and parent.parent_id is None,
         )
+        tenant_id = claim.id
         inside = TenantScope(tenant_id, scope.actor if scope else "system")
-        seen = await self._registry.tenant(inside, tenant_id)
-        if seen is not None:
-            if (seen.slug, seen.name, seen.plan) != (new.slug, new.name, new.plan):
-                raise KeyReused("This Idempotency-Key was used before with another body.")
-            return seen, 0
+        if await made_before(self._registry, inside, claim):
+            return await self.tenant(inside, tenant_id), 0
         password_hash = await self._passwords.hash(new.owner_password)
         now = self._clock()
         row = TenantRow(tenant_id, new.slug, new.name, new.plan, "active", parent_id, now, now)
@@ -71,28 +68,30 @@ class Accounts:
         # The transaction is the new tenant's: it is the only one that may write its rows.
         async with self._registry.change(inside) as change:
             await change.add_tenant(row)
+            await change.claim(claim)
             await change.add_user(owner, password_hash)
             change.record(tenant_id, 0, events)
             change.record(owner.id, 0, [UserCreated(role="owner")])
         return row, change.position
 
     async def create_user(
-        self, scope: TenantScope, email: str, password: str, role: str, *, user_id: UUID
+        self, scope: TenantScope, email: str, password: str, role: str, claim: Claim
     ) -> tuple[UserRow, int]:
         """Create a user whose role gives no more than the actor has."""
         email = email.lower()
-        seen = await self._registry.user(scope, user_id)
-        if seen is not None:
-            if (seen.email, seen.role) != (email, role):
-                raise KeyReused("This Idempotency-Key was used before with another body.")
+        if await made_before(self._registry, scope, claim):
+            seen = await self._registry.user(scope, claim.id)
+            if seen is None:
+                raise Conflict("The user whom this Idempotency-Key made was deleted since.")
             return seen, 0
         password_hash = await self._passwords.hash(password)
-        row = UserRow(user_id, scope.tenant_id, email, role, "active", self._clock())
+        row = UserRow(claim.id, scope.tenant_id, email, role, "active", self._clock())
         async with self._registry.change(scope) as change:
             actor = actor_of(scope, await change.owners())
             events = users.decide(users.User(), CreateUser(role), actor)
+            await change.claim(claim)
             await change.add_user(row, password_hash)
-            change.record(user_id, 0, events)
+            change.record(row.id, 0, events)
         return row, change.position
 
     async def delete_user(self, scope: TenantScope, user_id: UUID) -> int:

@@ -68,6 +68,16 @@ class Window(msgspec.Struct, frozen=True):
     after: UUID | None = None
 
 
+class Claim(msgspec.Struct, frozen=True):
+    """The id of something to be made, and the digest of the request that asks for it.
+
+    Without an Idempotency-Key the id is new and there is no digest. Else both follow from key and request.
+    """
+
+    id: UUID
+    digest: bytes | None = None
+
+
 class Revoked(Protocol):
     """Told at once of who may do nothing any more."""
 
@@ -80,6 +90,10 @@ class Change(Protocol):
     """One transaction inside one tenant: rows, and at its end the events."""
 
     position: int
+
+    async def claim(self, claim: Claim) -> None:
+        """Note what request makes this. Raises `Conflict` if it is being made now."""
+        ...
 
     async def owners(self) -> frozenset[UUID]:
         """Return the tenant's owners, who stay the same until the transaction ends."""
@@ -119,6 +133,10 @@ class Registry(Protocol):
 
     async def history(self, scope: TenantScope, stream_id: UUID) -> list[DomainEvent]:
         """Return a stream's events."""
+        ...
+
+    async def claimed(self, scope: TenantScope, thing_id: UUID) -> bytes | None:
+        """Return the digest of the request that made this, if that had an Idempotency-Key."""
         ...
 
     async def standing(self, scope: TenantScope, kind: str, holder_id: UUID | None) -> bool:
@@ -215,10 +233,10 @@ class TokenSigner(Protocol):
         ...
 
 
-class KeyDigester(Protocol):
-    """Turns an API key into what is stored of it."""
+class SecretDigester(Protocol):
+    """Turns a secret into what is stored of it."""
 
-    def __call__(self, key: str) -> bytes:
+    def __call__(self, secret: str) -> bytes:
         """Return the digest."""
         ...
 

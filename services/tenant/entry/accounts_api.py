@@ -8,7 +8,7 @@ from litestar.datastructures import State
 
 from services.tenant.app.accounts import Accounts, NewTenant
 from services.tenant.app.ports import TenantRow, UserRow
-from services.tenant.entry.answers import at, created, created_id, next_cursor, window
+from services.tenant.entry.answers import at, claim_of, created, next_cursor, window
 from services.tenant.entry.routes import account_route
 from services.tenant.entry.shapes import TenantBody, Tenants, UserBody, Users
 from shared.auth.scopes import TENANTS_ADMIN
@@ -26,7 +26,7 @@ async def create_tenant(
     """Create a tenant; only the platform's own may."""
     accounts: Accounts = state.accounts
     new = NewTenant(data.slug, data.name, data.plan, data.owner.email, data.owner.password)
-    row, position = await accounts.create_tenant(caller, new, tenant_id=created_id(request, caller, "tenant"))
+    row, position = await accounts.create_tenant(caller, new, claim_of(request, data, caller, "tenant"))
     return created(row, f"/api/v1/tenants/{row.id}", position)
 
 
@@ -53,8 +53,8 @@ async def create_user(
 ) -> Response[UserRow]:
     """Create a user of one's own tenant."""
     accounts: Accounts = state.accounts
-    user_id = created_id(request, caller, "user")
-    row, position = await accounts.create_user(caller, data.email, data.password, data.role, user_id=user_id)
+    claim = claim_of(request, data, caller, "user")
+    row, position = await accounts.create_user(caller, data.email, data.password, data.role, claim)
     return created(row, f"/api/v1/users/{row.id}", position)
 
 

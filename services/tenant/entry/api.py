@@ -5,7 +5,7 @@ from litestar import Litestar
 from services.tenant.app.accounts import Accounts
 from services.tenant.app.keys import ApiKeys
 from services.tenant.app.logins import Logins
-from services.tenant.app.ports import TokenSigner
+from services.tenant.app.ports import SecretDigester, TokenSigner
 from services.tenant.entry.accounts_api import ACCOUNTS
 from services.tenant.entry.auth_api import jwks, login, me
 from services.tenant.entry.keys_api import KEYS
@@ -15,7 +15,15 @@ from shared.http.problems import register_statuses
 from shared.runtime import Runtime
 
 
-def make_api(rt: Runtime, *, accounts: Accounts, api_keys: ApiKeys, logins: Logins, signer: TokenSigner) -> Litestar:
+def make_api(
+    rt: Runtime,
+    *,
+    accounts: Accounts,
+    api_keys: ApiKeys,
+    logins: Logins,
+    signer: TokenSigner,
+    request_digest: SecretDigester,
+) -> Litestar:
     """Return the application."""
     register_statuses(STATUSES)
     return make_app(
@@ -25,5 +33,11 @@ def make_api(rt: Runtime, *, accounts: Accounts, api_keys: ApiKeys, logins: Logi
         verifier=rt.verifier,
         registry=rt.registry,
         readiness=rt.readiness,
-        state={"accounts": accounts, "api_keys": api_keys, "logins": logins, "signer": signer},
+        state={
+            "accounts": accounts,
+            "api_keys": api_keys,
+            "logins": logins,
+            "signer": signer,
+            "request_digest": request_digest,
+        },
     )

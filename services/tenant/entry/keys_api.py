@@ -7,7 +7,7 @@ from litestar import Request, Response, delete, get, post
 from litestar.datastructures import State
 
 from services.tenant.app.keys import ApiKeys
-from services.tenant.entry.answers import at, created, created_id, next_cursor, window
+from services.tenant.entry.answers import at, claim_of, created, next_cursor, window
 from services.tenant.entry.routes import account_route
 from services.tenant.entry.shapes import ApiKeyBody, ApiKeyPage, CreatedApiKey
 from shared.auth.scopes import TENANTS_ADMIN
@@ -23,8 +23,8 @@ async def create_key(
 ) -> Response[CreatedApiKey]:
     """Create a key with some of one's own scopes. The key is in this answer and nowhere else."""
     keys: ApiKeys = state.api_keys
-    key_id = created_id(request, caller, "api-key")
-    row, key, position = await keys.create(caller, data.name, data.scopes, data.expires_at, key_id=key_id)
+    claim = claim_of(request, data, caller, "api-key")
+    row, key, position = await keys.create(caller, data.name, data.scopes, data.expires_at, claim)
     body = CreatedApiKey(
         row.id, row.tenant_id, row.name, row.prefix, row.scopes, row.created_by, row.created_at, row.expires_at, key
     )

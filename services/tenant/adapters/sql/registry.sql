@@ -72,3 +72,9 @@ SELECT CASE $2::text
 END
 FROM tenants
 WHERE tenant_id = $1 AND status = 'active'
+
+-- name: claim
+INSERT INTO requests (tenant_id, id, digest) VALUES ($1, $2, $3)
+
+-- name: claimed
+SELECT digest FROM requests WHERE id = $1
