@@ -157,8 +157,9 @@ class PostgresRegistry:
         return row(*found) if found else None
 
     async def _page(self, row: Callable[..., R], scope: TenantScope, query: str, count: str, window: Window) -> Page[R]:
+        after = window.after or (None, None)
         async with self._pool.connection(scope) as connection:
-            found: list[Any] = await connection.fetch(query, window.limit, window.offset, window.after)
+            found: list[Any] = await connection.fetch(query, window.limit, window.offset, *after)
             return Page([row(*one) for one in found], int(await connection.fetchval(count)))
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from shared.eventstore.catalogue import DomainEvent
+from shared.paging import Place
 from shared.scope import TenantScope
 
 R = TypeVar("R")
@@ -61,11 +62,11 @@ class Page(msgspec.Struct, Generic[R], frozen=True):
 
 
 class Window(msgspec.Struct, frozen=True):
-    """Which stretch: after the row `after` (newest first), skipping `offset`."""
+    """Which stretch: after the row at `after` (newest first), skipping `offset`."""
 
     limit: int
     offset: int = 0
-    after: UUID | None = None
+    after: Place | None = None
 
 
 class Claim(msgspec.Struct, frozen=True):

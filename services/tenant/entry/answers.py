@@ -7,8 +7,9 @@ from litestar import Request, Response
 
 from services.tenant.app.ports import ApiKeyRow, Claim, Page, SecretDigester, TenantRow, UserRow, Window
 from shared.http.idempotency import key_of
-from shared.http.pages import decode_cursor, encode_cursor
+from shared.http.pages import decode_place, encode_place
 from shared.ids import derived_id, new_id
+from shared.paging import Place
 from shared.scope import TenantScope
 
 T = TypeVar("T")
@@ -42,10 +43,10 @@ def at(position: int) -> dict[str, str]:
 
 def window(offset: int, limit: int, cursor: str | None) -> Window:
     """Return the stretch of a list that a request asks for."""
-    return Window(limit, offset, decode_cursor(cursor))
+    return Window(limit, offset, decode_place(cursor))
 
 
 def next_cursor(page: Page[Any], limit: int) -> str | None:
     """Return the cursor of the next page, None on the last."""
     last: list[TenantRow | UserRow | ApiKeyRow] = page.rows[-1:]
-    return encode_cursor(last[0].id) if len(page.rows) == limit else None
+    return encode_place(Place(last[0].created_at, last[0].id)) if len(page.rows) == limit else None
