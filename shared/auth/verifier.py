@@ -3,14 +3,15 @@
 import hashlib
 import time
 from collections import OrderedDict
+from contextlib import suppress
 from typing import Any, Protocol
 from uuid import UUID
 
 import jwt
 import msgspec
 
-from shared.auth.limits import REVOKED_MAX, REVOKED_S
-from shared.errors import Unauthenticated
+from shared.auth.limits import JWKS_MAX_AGE_S, JWKS_RETRY_S, REVOKED_MAX, REVOKED_S
+from shared.errors import Unauthenticated, Unavailable
 from shared.limits import CREDENTIAL_CACHE_S, CREDENTIAL_CACHE_SIZE, CREDENTIAL_MAX_BYTES, JWKS_MIN_INTERVAL_S
 from shared.scope import TenantScope
 
@@ -49,7 +50,7 @@ class Verifier:
         self._authority = authority
         self._revoked: OrderedDict[str, float] = OrderedDict()
         self._keys: dict[str, Any] = {}
-        self._keys_read_at = float("-inf")
+        self._keys_read_at = self._keys_stale_at = float("-inf")
         self._known: OrderedDict[bytes, tuple[float, TenantScope]] = OrderedDict()
 
     async def verify(self, credential: str) -> TenantScope:
@@ -99,17 +100,27 @@ class Verifier:
                 options={"require": ["exp", "iat", "sub", "tid"], "verify_aud": False},
             )
             scopes = frozenset(str(claims.get("scope", "")).split())
-            return TenantScope(UUID(claims["tid"]), f"user:{claims['sub']}", scopes), float(claims["exp"])
+            return TenantScope(UUID(str(claims["tid"])), f"user:{claims['sub']}", scopes), float(claims["exp"])
         except jwt.ExpiredSignatureError as error:
             raise Unauthenticated("The token has expired: log in again or refresh it.") from error
         except (jwt.PyJWTError, ValueError, TypeError) as error:
             raise Unauthenticated("The token does not verify.") from error
 
     async def _key(self, kid: str) -> Any:
-        # An unknown key id may be a rotation; a flood of made-up ones must not become a flood of requests.
-        if kid not in self._keys and time.monotonic() - self._keys_read_at > JWKS_MIN_INTERVAL_S:
-            self._keys = {str(k["kid"]): jwt.PyJWK(k, algorithm=_ALGORITHM).key for k in await self._authority.jwks()}
-            self._keys_read_at = time.monotonic()
+        now = time.monotonic()
+        if kid in self._keys and now > self._keys_stale_at:
+            # One request asks whether a key was taken away; if in vain, a later one does.
+            self._keys_stale_at = now + JWKS_RETRY_S
+            with suppress(Unavailable):
+                await self._read_keys()
+        elif kid not in self._keys and now - self._keys_read_at > JWKS_MIN_INTERVAL_S:
+            # An unknown key id may be a rotation; a flood of made-up ones must not become a flood of requests.
+            await self._read_keys()
         if kid not in self._keys:
             raise Unauthenticated("The token is signed with a key that is not known here.")
         return self._keys[kid]
+
+    async def _read_keys(self) -> None:
+        self._keys = {str(k["kid"]): jwt.PyJWK(k, algorithm=_ALGORITHM).key for k in await self._authority.jwks()}
+        self._keys_read_at = time.monotonic()
+        self._keys_stale_at = self._keys_read_at + JWKS_MAX_AGE_S

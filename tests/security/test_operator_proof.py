@@ -69,8 +69,12 @@ async def test_the_operator_gets_a_token_once(drift: int) -> None:
     assert (await service.issue(SIGNED)).access_token == f"of {DEMO}"
     with pytest.raises(Unauthenticated, match="before"):
         await service.issue(SIGNED)
+
+
+async def test_there_is_no_token_of_a_tenant_that_is_not_there() -> None:
+    command = sign_issue_token(OPERATOR, "nowhere")
     with pytest.raises(NotFound):
-        await service.issue(sign_issue_token(OPERATOR, "nowhere"))
+        await tokens(OperatorKey(public(OPERATOR)), at=command.issued_at).issue(command)
 
 
 @pytest.mark.parametrize(

@@ -48,13 +48,13 @@ class Logins:
             raise Unauthenticated(
                 "The e-mail address or the password is not right. Name the tenant if you have accounts in several."
             )
-        return self._issue(one.tenant_id, str(one.user_id), one.role, ACCESS_TOKEN_S)
+        return await self._issue(one.tenant_id, str(one.user_id), one.role, ACCESS_TOKEN_S)
 
     async def for_operator(self, tenant_id: UUID) -> AccessToken:
         """Return a token with an owner's scopes in a tenant, for whoever proved to be the operator."""
-        return self._issue(tenant_id, OPERATOR_ACTOR.removeprefix("user:"), "owner", OPERATOR_TOKEN_S)
+        return await self._issue(tenant_id, OPERATOR_ACTOR.removeprefix("user:"), "owner", OPERATOR_TOKEN_S)
 
-    def _issue(self, tenant_id: UUID, subject: str, role: str, seconds: int) -> AccessToken:
+    async def _issue(self, tenant_id: UUID, subject: str, role: str, seconds: int) -> AccessToken:
         now = int(self._clock().timestamp())
         claims = {
             "iss": ISSUER,
@@ -66,4 +66,4 @@ class Logins:
             "exp": now + seconds,
             "jti": str(new_id()),
         }
-        return AccessToken(self._signer.sign(claims), seconds)
+        return AccessToken(await self._signer.sign(claims), seconds)

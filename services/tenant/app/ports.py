@@ -225,12 +225,12 @@ class Passwords(Protocol):
 class TokenSigner(Protocol):
     """Signs access tokens and publishes the keys to verify them with."""
 
-    def sign(self, claims: dict[str, Any]) -> str:
-        """Return a JWT."""
+    async def sign(self, claims: dict[str, Any]) -> str:
+        """Return a JWT, signed with the key that is active now."""
         ...
 
     async def jwks(self) -> list[dict[str, Any]]:
-        """Return the public keys as JWKs."""
+        """Return the public keys as JWKs: the active one, and retired ones that tokens may still be signed with."""
         ...
 
 
