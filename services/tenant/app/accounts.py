@@ -10,7 +10,7 @@ from services.tenant.app.ports import Claim, Clock, Page, Passwords, Registry, R
 from services.tenant.domain import users
 from services.tenant.domain.events import UserCreated
 from services.tenant.domain.tenants import CreateTenant, decide_creation
-from services.tenant.domain.users import CreateUser, DeleteUser
+from services.tenant.domain.users import CreateUser, DeleteUser, normal_address
 from shared.errors import Conflict, NotFound, Unauthenticated
 from shared.ids import new_id
 from shared.scope import TenantScope
@@ -61,10 +61,11 @@ class Accounts:
         inside = TenantScope(tenant_id, scope.actor if scope else "system")
         if await made_before(self._registry, inside, claim):
             return await self.tenant(inside, tenant_id), 0
+        email = normal_address(new.owner_email)
         password_hash = await self._passwords.hash(new.owner_password)
         now = self._clock()
         row = TenantRow(tenant_id, new.slug, new.name, new.plan, "active", parent_id, now, now)
-        owner = UserRow(owner_id or new_id(), tenant_id, new.owner_email.lower(), "owner", "active", now)
+        owner = UserRow(owner_id or new_id(), tenant_id, email, "owner", "active", now)
         # The transaction is the new tenant's: it is the only one that may write its rows.
         async with self._registry.change(inside) as change:
             await change.add_tenant(row)
@@ -78,7 +79,7 @@ class Accounts:
         self, scope: TenantScope, email: str, password: str, role: str, claim: Claim
     ) -> tuple[UserRow, int]:
         """Create a user whose role gives no more than the actor has."""
-        email = email.lower()
+        email = normal_address(email)
         if await made_before(self._registry, scope, claim):
             seen = await self._registry.user(scope, claim.id)
             if seen is None:

@@ -6,6 +6,7 @@ import msgspec
 
 from services.tenant.app.ports import Clock, Directory, Passwords, TokenSigner
 from services.tenant.domain.roles import OPERATOR_ACTOR, SCOPES
+from services.tenant.domain.users import normal_address
 from services.tenant.limits import OPERATOR_TOKEN_S
 from services.tenant.metrics import Metrics
 from shared.auth.limits import ACCESS_TOKEN_S
@@ -40,7 +41,7 @@ class Logins:
         An address that has accounts in several tenants needs the tenant named: guessing by which of them the password
         fits would tell one tenant's password to the other's log-in.
         """
-        found = await self._directory.logins(email.lower(), tenant_slug)
+        found = await self._directory.logins(normal_address(email), tenant_slug)
         one = found[0] if len(found) == 1 else None
         good = await self._passwords.check(one.password_hash if one else None, password)
         self._metrics.logins.labels("accepted" if good else "refused").inc()
