@@ -1,5 +1,6 @@
 """Tokens for whoever holds the operator's key of a platform: asked for over NATS, never over HTTP."""
 
+import os
 from typing import Any
 
 import msgspec
@@ -8,9 +9,11 @@ from nats.aio.client import Client
 
 from infra.cli.errors import ApiRefused, Unreachable, reason
 from infra.cli.limits import CONNECT_TIMEOUT, TOKEN_TIMEOUT
+from infra.local.nats_credentials import Credentials
 from infra.local.nats_permissions import OPERATOR, inbox_prefix
-
-ISSUE_TOKEN = "commands.tenant.issue-token"  # noqa: S105 - a subject
+from infra.local.options import Options
+from infra.local.paths import DataDir
+from shared.auth.operator import ISSUE_TOKEN_SUBJECT, sign_issue_token
 
 
 class IssuedToken(msgspec.Struct):
@@ -54,11 +57,15 @@ async def connect(nats_url: str, **options: Any) -> Client:
 
 
 async def issue_token(nats_url: str, seed: str | None, tenant: str) -> IssuedToken:
-    """Ask for a token of the admin of the tenant with this slug."""
+    """Ask for a token of the admin of the tenant with this slug, signed with the operator's key.
+
+    `seed` is also what NATS is shown. An external server has users of its own: then the request alone is signed, with
+    the key in the data directory.
+    """
     client = await connect_operator(nats_url, seed)
     try:
-        request = msgspec.json.encode({"tenant": tenant})
-        reply = await client.request(ISSUE_TOKEN, request, timeout=TOKEN_TIMEOUT)
+        request = msgspec.json.encode(sign_issue_token(seed or _kept_seed(), tenant))
+        reply = await client.request(ISSUE_TOKEN_SUBJECT, request, timeout=TOKEN_TIMEOUT)
     except (TimeoutError, nats.errors.Error) as error:
         raise Unreachable(
             f"The tenant service does not answer ({reason(error)}). Look at logs/tenant.log in the "
@@ -71,3 +78,8 @@ async def issue_token(nats_url: str, seed: str | None, tenant: str) -> IssuedTok
         refusal = answer.error or _Refusal("not_found", f"There is no token for the tenant {tenant!r}.")
         raise ApiRefused(404, refusal.code, refusal.message, [], {})
     return IssuedToken(answer.access_token, answer.expires_in)
+
+
+def _kept_seed() -> str:
+    folder = Options.from_environment(os.environ).data_dir
+    return Credentials(DataDir(folder).credentials / "nats").seed(OPERATOR)

@@ -15,6 +15,7 @@ from infra import services
 from infra.local.keys import role_password, secret_key, write_secret
 from infra.local.nats import configuration
 from infra.local.nats_credentials import CALLOUT_ISSUER, Credentials
+from infra.local.nats_permissions import OPERATOR
 from infra.migrate import migrate
 from infra.provision import dsn
 
@@ -48,6 +49,7 @@ def _environment(name: str, key: bytes, credentials: Credentials, admin_dsn: str
     if name == "tenant":
         environment["AGENTIC_TENANT_MASTER_KEY"] = role_password(key, "tenant master key")
         environment["AGENTIC_TENANT_NATS_ISSUER_SEED"] = credentials.seed(CALLOUT_ISSUER)
+        environment["AGENTIC_TENANT_OPERATOR_KEY"] = credentials.public(OPERATOR)
     return environment
 
 

@@ -89,6 +89,11 @@ class Bus:
         return self._credentials.seed(user) if known else None
 
     @property
+    def operator_key(self) -> str:
+        """The operator's public nkey, whose signature services ask for; also where the server is another's."""
+        return self._credentials.public(OPERATOR)
+
+    @property
     def issuer_seed(self) -> str | None:
         """The account key that signs the users that the authorisation callout lets in."""
         return None if self._external else self._credentials.seed(CALLOUT_ISSUER)

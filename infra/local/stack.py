@@ -72,6 +72,7 @@ class Stack:
         if name == "tenant":
             own["AGENTIC_TENANT_MASTER_KEY"] = self._key.hex()
             own["AGENTIC_TENANT_DEMO"] = self._options.environment.get("AGENTIC_TENANT_DEMO", "1")
+            own["AGENTIC_TENANT_OPERATOR_KEY"] = self.bus.operator_key
             if issuer := self.bus.issuer_seed:
                 own["AGENTIC_TENANT_NATS_ISSUER_SEED"] = issuer
         variables = service.environment(self._options.environment, own, name=name, others=(*SERVICES, *self._names))

@@ -14,6 +14,7 @@ from services.tenant.app.authority import LocalAuthority
 from services.tenant.app.connections import Connections
 from services.tenant.app.keys import ApiKeys, KeyVerification
 from services.tenant.app.logins import Logins
+from services.tenant.app.operator import OperatorTokens
 from services.tenant.app.seeding import seed_demo
 from services.tenant.config import TenantSettings
 from services.tenant.domain.events import CATALOGUE
@@ -21,6 +22,9 @@ from services.tenant.entry.api import make_api
 from services.tenant.entry.consumer import admit_connections, answer_queries, issue_tokens
 from services.tenant.entry.nats_callout import UserIssuer
 from services.tenant.metrics import Metrics
+from shared.auth.limits import REVOKED_MAX, REVOKED_S
+from shared.auth.operator import OperatorKey
+from shared.auth.revocations import listen_to_revocations
 from shared.runtime import open_runtime
 
 NAME = "tenant"
@@ -42,13 +46,17 @@ async def run(settings: TenantSettings) -> None:
         passwords = await Argon2Passwords.open()
         authority = LocalAuthority(signer, KeyVerification(directory, digest, metrics))
         rt.use_authority(authority)
-        accounts = Accounts(registry, passwords, _now)
+        accounts = Accounts(registry, passwords, _now, rt.verifier.revoke)
         logins = Logins(directory, passwords, signer, _now, metrics)
-        answer_queries(rt.broker, authority)
-        issue_tokens(rt.broker, logins)
+        answer_queries(rt.broker, authority, directory)
+        for actor in await directory.revoked(REVOKED_S, REVOKED_MAX):
+            rt.verifier.revoke(actor)
+        rt.background("revocations", lambda: listen_to_revocations(rt.client(), rt.verifier))
+        operator = OperatorKey(settings.tenant_operator_key) if settings.tenant_operator_key else None
+        issue_tokens(rt.broker, OperatorTokens(directory, logins, _now, operator))
         if settings.tenant_nats_issuer_seed:
             issuer = UserIssuer(settings.tenant_nats_issuer_seed, settings.tenant_nats_account)
-            admit_connections(rt.broker, Connections(rt.verifier, token_expiry, _now, metrics), issuer)
+            admit_connections(rt.broker, Connections(rt.verifier, accounts, token_expiry, _now, metrics), issuer)
         rt.relay(CATALOGUE.public_types)
         if settings.tenant_demo:
             password = settings.tenant_demo_password or make_demo_password(Path(settings.data_dir))
@@ -56,9 +64,9 @@ async def run(settings: TenantSettings) -> None:
         app = make_api(
             rt,
             accounts=accounts,
-            api_keys=ApiKeys(registry, digest, _now, settings.tenant_key_environment),
+            api_keys=ApiKeys(registry, digest, _now, rt.verifier.revoke, environment=settings.tenant_key_environment),
             logins=logins,
-            registry=registry,
             signer=signer,
+            request_digest=HmacDigester(derive(master_key, "requests")),
         )
         await rt.serve(app)

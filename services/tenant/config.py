@@ -15,6 +15,8 @@ class TenantSettings(Settings, frozen=True, kw_only=True):
     tenant_nats_issuer_seed: str = ""
     """Account seed (`SA…`) that signs the NATS users of tenants; without it tenants cannot connect to NATS."""
     tenant_nats_account: str = "APP"
+    tenant_operator_key: str = ""
+    """The operator's public nkey (`U…`), whose signature `commands.tenant.issue-token` needs; without it, refused."""
     tenant_key_environment: Annotated[str, msgspec.Meta(pattern="^[a-z]{2,12}$")] = "dev"
     """The middle of `ap_<environment>_…`, so that a key of one deployment is not mistaken for another's."""
     tenant_demo: bool = False

@@ -3,13 +3,15 @@
 import hashlib
 import time
 from collections import OrderedDict
+from contextlib import suppress
 from typing import Any, Protocol
 from uuid import UUID
 
 import jwt
 import msgspec
 
-from shared.errors import Unauthenticated
+from shared.auth.limits import JWKS_MAX_AGE_S, JWKS_RETRY_S, REVOKED_MAX, REVOKED_S
+from shared.errors import Unauthenticated, Unavailable
 from shared.limits import CREDENTIAL_CACHE_S, CREDENTIAL_CACHE_SIZE, CREDENTIAL_MAX_BYTES, JWKS_MIN_INTERVAL_S
 from shared.scope import TenantScope
 
@@ -39,18 +41,36 @@ class Authority(Protocol):
 
 
 class Verifier:
-    """Verifies credentials; good ones are remembered for seconds, so that a hot client costs a look-up."""
+    """Verifies credentials; good ones are remembered for seconds, so that a hot client costs a look-up.
+
+    Who was revoked is remembered for longer: a token says nothing of it, and a key may have been verified just before.
+    """
 
     def __init__(self, authority: Authority) -> None:
         self._authority = authority
+        self._revoked: OrderedDict[str, float] = OrderedDict()
         self._keys: dict[str, Any] = {}
-        self._keys_read_at = float("-inf")
+        self._keys_read_at = self._keys_stale_at = float("-inf")
         self._known: OrderedDict[bytes, tuple[float, TenantScope]] = OrderedDict()
 
     async def verify(self, credential: str) -> TenantScope:
         """Return who this is. Raises `Unauthenticated`, with no hint that would help a guesser."""
         if len(credential) > CREDENTIAL_MAX_BYTES:
             raise Unauthenticated("The credential is too long.")
+        scope = await self._scope_of(credential)
+        if scope.actor in self._revoked:
+            raise Unauthenticated("The credential was revoked.")
+        return scope
+
+    def revoke(self, actor: str) -> None:
+        """Refuse whoever acts as this (`user:<id>`, `key:<id>`) from now on, until their last token has expired."""
+        now = time.time()
+        self._revoked.pop(actor, None)
+        self._revoked[actor] = now + REVOKED_S
+        while len(self._revoked) > REVOKED_MAX or next(iter(self._revoked.values())) < now:
+            self._revoked.popitem(last=False)
+
+    async def _scope_of(self, credential: str) -> TenantScope:
         digest = hashlib.sha256(credential.encode()).digest()
         now = time.time()
         hit = self._known.get(digest)
@@ -68,10 +88,6 @@ class Verifier:
             self._known.popitem(last=False)
         return scope
 
-    def forget(self) -> None:
-        """Forget every remembered credential: one of them was revoked."""
-        self._known.clear()
-
     async def _verify_token(self, token: str) -> tuple[TenantScope, float]:
         try:
             kid = jwt.get_unverified_header(token).get("kid")
@@ -84,17 +100,27 @@ class Verifier:
                 options={"require": ["exp", "iat", "sub", "tid"], "verify_aud": False},
             )
             scopes = frozenset(str(claims.get("scope", "")).split())
-            return TenantScope(UUID(claims["tid"]), f"user:{claims['sub']}", scopes), float(claims["exp"])
+            return TenantScope(UUID(str(claims["tid"])), f"user:{claims['sub']}", scopes), float(claims["exp"])
         except jwt.ExpiredSignatureError as error:
             raise Unauthenticated("The token has expired: log in again or refresh it.") from error
         except (jwt.PyJWTError, ValueError, TypeError) as error:
             raise Unauthenticated("The token does not verify.") from error
 
     async def _key(self, kid: str) -> Any:
-        # An unknown key id may be a rotation; a flood of made-up ones must not become a flood of requests.
-        if kid not in self._keys and time.monotonic() - self._keys_read_at > JWKS_MIN_INTERVAL_S:
-            self._keys = {str(k["kid"]): jwt.PyJWK(k, algorithm=_ALGORITHM).key for k in await self._authority.jwks()}
-            self._keys_read_at = time.monotonic()
+        now = time.monotonic()
+        if kid in self._keys and now > self._keys_stale_at:
+            # One request asks whether a key was taken away; if in vain, a later one does.
+            self._keys_stale_at = now + JWKS_RETRY_S
+            with suppress(Unavailable):
+                await self._read_keys()
+        elif kid not in self._keys and now - self._keys_read_at > JWKS_MIN_INTERVAL_S:
+            # An unknown key id may be a rotation; a flood of made-up ones must not become a flood of requests.
+            await self._read_keys()
         if kid not in self._keys:
             raise Unauthenticated("The token is signed with a key that is not known here.")
         return self._keys[kid]
+
+    async def _read_keys(self) -> None:
+        self._keys = {str(k["kid"]): jwt.PyJWK(k, algorithm=_ALGORITHM).key for k in await self._authority.jwks()}
+        self._keys_read_at = time.monotonic()
+        self._keys_stale_at = self._keys_read_at + JWKS_MAX_AGE_S

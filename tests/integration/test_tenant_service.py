@@ -2,145 +2,29 @@
 
 import asyncio
 import json
-import os
-import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import asyncpg
-import httpx2
 import jwt
+import msgspec
 import nats
 import pytest
 import pytest_asyncio
-from nats.aio.client import Client
 
-from infra.local.nats_permissions import SERVICES, inbox_prefix
-from infra.local.ports import inner_port
-from shared.ids import derived_id
+from infra.local.nats_permissions import SERVICES
+from shared.auth.operator import sign_issue_token
+from shared.auth.scopes import ALL_SCOPES
 from tests.conftest import Backbone
+from tests.fixtures.tenant_process import DEMO, PASSWORD, Tenants, connect, greeting_of, refused, tenant_service
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-PASSWORD = "correct horse battery"
-DEMO = derived_id("tenant", "demo")
-PATIENCE = 20.0
-
-
-class Tenants:
-    """The running service."""
-
-    def __init__(self, url: str, backbone: Backbone) -> None:
-        self.http = httpx2.AsyncClient(base_url=url, timeout=10)
-        self.backbone = backbone
-
-    async def token(self, email: str = "admin@demo.local", password: str = PASSWORD, **more: str) -> str:
-        answer = await self.http.post("/api/v1/auth/login", json={"email": email, "password": password, **more})
-        assert answer.status_code == 200, answer.text
-        token: str = answer.json()["access_token"]
-        return token
-
-    async def call(self, method: str, path: str, credential: str, **more: Any) -> httpx2.Response:
-        headers = {"Authorization": f"Bearer {credential}", **more.pop("headers", {})}
-        return await self.http.request(method, f"/api/v1/{path}", headers=headers, **more)
-
-    async def new_tenant(self, slug: str) -> str:
-        """Create a tenant whose owner is owner@<slug>.test; return the owner's token."""
-        owner = {"email": f"owner@{slug}.test", "password": PASSWORD}
-        body = {"slug": slug, "name": slug.title(), "owner": owner}
-        answer = await self.call("POST", "tenants", await self.token(), json=body)
-        assert answer.status_code == 201, answer.text
-        return await self.token(owner["email"])
-
-    async def new_key(self, credential: str, scopes: list[str], **more: str) -> dict[str, Any]:
-        body = {"name": "test", "scopes": scopes, **more}
-        answer = await self.call("POST", "api-keys", credential, json=body)
-        assert answer.status_code == 201, answer.text
-        made: dict[str, Any] = answer.json()
-        return made
-
-    async def nats_as(self, user: str, refusals: list[str] | None = None) -> Client:
-        return await connect(
-            self.backbone, refusals, nkeys_seed_str=self.backbone.nats_seed(user),
-            inbox_prefix=inbox_prefix(user).encode(),
-        )  # fmt: skip
-
-
-async def connect(backbone: Backbone, refusals: list[str] | None = None, **options: Any) -> Client:
-    async def note(error: Exception) -> None:
-        if refusals is not None:
-            refusals.append(str(error))
-
-    return await nats.connect(backbone.nats_url, error_cb=note, allow_reconnect=False, **options)
-
-
-async def greeting_of(backbone: Backbone, token: str) -> bytes:
-    """Return the server's first words to whoever shows the token."""
-    host, _, port = backbone.nats_url.removeprefix("nats://").partition(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    await reader.readline()
-    options = json.dumps({"verbose": False, "pedantic": False, "auth_token": token})
-    writer.write(f"CONNECT {options}\r\nPING\r\n".encode())
-    said = await asyncio.wait_for(reader.readline(), 5)
-    writer.close()
-    await writer.wait_closed()
-    return said
-
-
-async def refused(refusals: list[str], count: int = 1) -> bool:
-    try:
-        async with asyncio.timeout(2):
-            while len(refusals) < count:
-                await asyncio.sleep(0.002)
-    except TimeoutError:
-        return False
-    return len(refusals) == count
-
-
-async def ready(url: str, process: asyncio.subprocess.Process, log: Path) -> None:
-    async with httpx2.AsyncClient() as client, asyncio.timeout(PATIENCE):
-        while True:
-            assert process.returncode is None, log.read_text()
-            try:
-                if (await client.get(f"{url}/health/ready")).status_code == 200:
-                    return
-            except httpx2.TransportError:
-                await asyncio.sleep(0.05)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def service(backbone: Backbone, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tenants]:
-    folder = tmp_path_factory.mktemp("tenant")
-    port = inner_port(folder / "port")
-    environment = {
-        "PATH": os.defpath,
-        "AGENTIC_POSTGRES_DSN": backbone.serving_dsn("tenant"),
-        "AGENTIC_POSTGRES_WORKER_DSN": backbone.working_dsn("tenant"),
-        "AGENTIC_NATS_URL": backbone.nats_url,
-        "AGENTIC_NATS_SEED": backbone.nats_seed("tenant"),
-        "AGENTIC_HTTP_PORT": str(port),
-        "AGENTIC_DATA_DIR": str(folder),
-        "AGENTIC_TENANT_MASTER_KEY": "5a" * 32,
-        "AGENTIC_TENANT_NATS_ISSUER_SEED": backbone.issuer_seed(),
-        "AGENTIC_TENANT_DEMO": "1",
-        "AGENTIC_TENANT_DEMO_PASSWORD": PASSWORD,
-    }
-    log = folder / "log"
-    with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "services.tenant", env=environment, stdout=output, stderr=output
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        await ready(url, process, log)
-        tenants = Tenants(url, backbone)
+    async with tenant_service(backbone, tmp_path_factory.mktemp("tenant")) as tenants:
         yield tenants
-        await tenants.http.aclose()
-    finally:
-        if process.returncode is None:
-            process.terminate()
-    assert await asyncio.wait_for(process.wait(), PATIENCE) == 0, log.read_text()
 
 
 async def test_a_log_in_gives_a_token_that_the_published_keys_verify(service: Tenants) -> None:
@@ -324,18 +208,33 @@ async def test_neither_keys_nor_passwords_are_stored_and_requests_cannot_read_th
 
 async def test_the_operator_and_nobody_else_gets_tokens_over_nats(service: Tenants) -> None:
     operator = await service.nats_as("operator")
-    subject = "commands.tenant.issue-token"
-    answer = json.loads((await operator.request(subject, b'{"tenant": "demo"}', timeout=2)).data)
+    seed = service.backbone.nats_seed()
+
+    async def ask(command: object) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(
+            (await operator.request("commands.tenant.issue-token", msgspec.json.encode(command), timeout=2)).data
+        )
+        return answer
+
+    signed = sign_issue_token(seed, "demo")
+    answer = await ask(signed)
     assert answer["expires_in"] == 86400
     me = (await service.call("GET", "auth/me", answer["access_token"])).json()
     assert (me["actor"], me["tenant_slug"]) == ("user:operator", "demo")
-    for body, code in ((b'{"tenant": "nowhere"}', "not_found"), (b"[]", "invalid_input")):
-        assert json.loads((await operator.request(subject, body, timeout=2)).data)["error"]["code"] == code
+    for command, code in (
+        (signed, "unauthenticated"),  # a second time
+        (sign_issue_token(service.backbone.nats_seed("workflow"), "demo"), "unauthenticated"),
+        (msgspec.structs.replace(sign_issue_token(seed, "demo"), tenant="elsewhere"), "unauthenticated"),
+        (sign_issue_token(seed, "nowhere"), "not_found"),
+        ({"tenant": "demo"}, "invalid_input"),
+        ([], "invalid_input"),
+    ):
+        assert (await ask(command))["error"]["code"] == code, command
     await operator.close()
     for name in SERVICES:
         refusals: list[str] = []
         client = await service.nats_as(name, refusals)
-        await client.publish(subject, b'{"tenant": "demo"}')
+        await client.publish("commands.tenant.issue-token", msgspec.json.encode(sign_issue_token(seed, "demo")))
         assert await refused(refusals), name
         await client.close()
 
@@ -346,7 +245,7 @@ async def test_a_tenant_on_nats_hears_its_events_and_adds_external_ones_and_noth
 ) -> None:
     owner = await service.new_tenant(f"bus-{kind}")
     tenant = (await service.call("GET", "auth/me", owner)).json()["tenant_id"]
-    key = (await service.new_key(owner, ["workflows:read", "workflows:execute"]))["key"]
+    key = (await service.new_key(owner, sorted(ALL_SCOPES)))["key"]
     refusals: list[str] = []
     inbox = f"_INBOX_{tenant}"
     credential = {"token": owner, "key": key}[kind]
@@ -402,8 +301,26 @@ async def test_a_tenant_puts_nothing_elsewhere_by_asking_for_an_ack_there(servic
     await operator.close()
 
 
+async def test_a_key_hears_of_what_it_may_read_and_of_nothing_else(service: Tenants) -> None:
+    owner = await service.new_tenant("hearing")
+    tenant = (await service.call("GET", "auth/me", owner)).json()["tenant_id"]
+    key = (await service.new_key(owner, ["workflows:read"]))["key"]
+    refusals: list[str] = []
+    client = await connect(service.backbone, refusals, token=key, inbox_prefix=f"_INBOX_{tenant}".encode())
+    heard = await client.subscribe(f"events.{tenant}.workflow.execution.*")
+    others = ("mcp_gateway.>", "rag.>", "agent.>", "tenant.>", "external.>", "*.>", ">")
+    for count, rest in enumerate(others, start=1):
+        await client.subscribe(f"events.{tenant}.{rest}")
+        assert await refused(refusals, count), rest
+    workflow = await service.nats_as("workflow")
+    await workflow.publish(f"events.{tenant}.workflow.execution.completed", b"{}")
+    assert (await heard.next_msg(timeout=2)).data == b"{}"
+    await client.close()
+    await workflow.close()
+
+
 async def test_nats_refuses_what_is_no_credential_and_a_key_without_the_scope(service: Tenants) -> None:
-    narrow = (await service.new_key(await service.token(), ["mcp:read"]))["key"]
+    narrow = (await service.new_key(await service.token(), ["mcp:write"]))["key"]
     for token in ("nothing", narrow):
         assert await greeting_of(service.backbone, token) == b"-ERR 'Authorization Violation'\r\n"
     reader = (await service.new_key(await service.token(), ["workflows:read"]))["key"]

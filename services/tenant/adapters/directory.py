@@ -1,7 +1,8 @@
 """Look-ups across tenants, with the worker's login.
 
 Before a log-in or a key is verified it is not known whose tenant asks, so the login that sees one tenant at a time
-cannot find it. Nothing else of what serves requests uses this login, and it may change nothing but a key's last use.
+cannot find it; and services ask of all tenants at once who was revoked. Nothing else of what serves requests uses this
+login, and it may change nothing but a key's last use and the list of commands that were seen.
 """
 
 from pathlib import Path
@@ -12,6 +13,7 @@ import asyncpg
 
 from services.tenant.app.ports import KeyRecord, LoginRecord
 from services.tenant.limits import KEY_USE_RESOLUTION_S
+from shared.auth.limits import PROOF_S
 from shared.db.queries import load_queries
 
 _sql = load_queries(Path(__file__).parent / "sql" / "directory.sql")
@@ -40,3 +42,11 @@ class PostgresDirectory:
         """Return the id of an active tenant."""
         found: UUID | None = await self._pool.fetchval(_sql.active_tenant, slug)
         return found
+
+    async def first_use(self, nonce: str) -> bool:
+        """Note that a command of the operator was seen, and say whether it is new."""
+        return bool(await self._pool.fetchval(_sql.first_use, nonce, float(2 * PROOF_S)))
+
+    async def revoked(self, seconds: float, limit: int) -> list[str]:
+        """Return who was revoked in the last seconds."""
+        return [row[0] for row in await self._pool.fetch(_sql.revoked, seconds, limit)]

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from services.tenant.app.ports import ApiKeyRow, Page, TenantRow, UserRow, Window
+from services.tenant.app.ports import ApiKeyRow, Claim, Page, TenantRow, UserRow, Window
 from services.tenant.domain.events import CATALOGUE
 from shared.db.pool import Connection, TenantPool
 from shared.db.queries import load_queries
@@ -25,6 +25,7 @@ _sql = load_queries(Path(__file__).parent / "sql" / "registry.sql")
 _TAKEN = {
     "tenants_slug": "This slug is taken.",
     "users_email": "A user with this e-mail address exists.",
+    "requests_id": "A request with this Idempotency-Key is being worked on.",
 }
 R = TypeVar("R")
 
@@ -38,6 +39,13 @@ class PostgresChange:
         self._meta = encode_meta(EventMeta(scope.actor, current_trace_id(), None, current_traceparent()))
         self._events: list[NewEvent] = []
         self.position = 0
+
+    async def claim(self, claim: Claim) -> None:
+        """Note what request makes this."""
+        if claim.digest is None:
+            return
+        with _conflicts():
+            await self._connection.execute(_sql.claim, self._scope.tenant_id, claim.id, claim.digest)
 
     async def owners(self) -> frozenset[UUID]:
         """Lock and return the tenant's owners."""
@@ -108,6 +116,17 @@ class PostgresRegistry:
         """Return a stream's events."""
         return [CATALOGUE.decode(e.type, e.data) for e in await self._reader.read_stream(scope, stream_id)]
 
+    async def claimed(self, scope: TenantScope, thing_id: UUID) -> bytes | None:
+        """Return the digest of the request that made this."""
+        async with self._pool.connection(scope) as connection:
+            digest: bytes | None = await connection.fetchval(_sql.claimed, thing_id)
+            return digest
+
+    async def standing(self, scope: TenantScope, kind: str, holder_id: UUID | None) -> bool:
+        """Say whether the tenant is active, and in it the user or key with this id."""
+        async with self._pool.connection(scope) as connection:
+            return bool(await connection.fetchval(_sql.standing, scope.tenant_id, kind, holder_id))
+
     async def tenant(self, scope: TenantScope, tenant_id: UUID) -> TenantRow | None:
         """Return a tenant that the scope sees."""
         return await self._one(TenantRow, scope, _sql.tenant, tenant_id)
@@ -138,8 +157,9 @@ class PostgresRegistry:
         return row(*found) if found else None
 
     async def _page(self, row: Callable[..., R], scope: TenantScope, query: str, count: str, window: Window) -> Page[R]:
+        after = window.after or (None, None)
         async with self._pool.connection(scope) as connection:
-            found: list[Any] = await connection.fetch(query, window.limit, window.offset, window.after)
+            found: list[Any] = await connection.fetch(query, window.limit, window.offset, *after)
             return Page([row(*one) for one in found], int(await connection.fetchval(count)))
 
 

@@ -21,14 +21,14 @@ def derive(master_key: bytes, purpose: str) -> bytes:
 
 
 class HmacDigester:
-    """`KeyDigester`: HMAC-SHA256, so that a stolen table does not even tell whether a guess is right."""
+    """`SecretDigester`: HMAC-SHA256, so that a stolen table does not even tell whether a guess is right."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
 
-    def __call__(self, key: str) -> bytes:
+    def __call__(self, secret: str) -> bytes:
         """Return 32 bytes."""
-        return hmac.new(self._key, key.encode(), hashlib.sha256).digest()
+        return hmac.new(self._key, secret.encode(), hashlib.sha256).digest()
 
 
 class Wrapping:

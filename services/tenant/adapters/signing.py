@@ -1,4 +1,4 @@
-"""The Ed25519 key that access tokens are signed with: made once, kept wrapped."""
+"""The Ed25519 key that access tokens are signed with: made when there is none, kept wrapped."""
 
 import base64
 import hashlib
@@ -11,6 +11,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from services.tenant.adapters.secret_keys import Wrapping
+from services.tenant.limits import OPERATOR_TOKEN_S
 from shared.db.queries import load_queries
 from shared.errors import Unavailable
 
@@ -18,38 +19,52 @@ _sql = load_queries(Path(__file__).parent / "sql" / "signing.sql")
 
 
 class PostgresSigner:
-    """`TokenSigner`."""
+    """`TokenSigner`.
 
-    def __init__(self, pool: "asyncpg.Pool[Any]", kid: str, key: Ed25519PrivateKey) -> None:
+    A key is retired by setting `retired_at`; the next token is signed with a new one. Deleting its row also takes away
+    what it signed.
+    """
+
+    def __init__(self, pool: "asyncpg.Pool[Any]", wrapping: Wrapping) -> None:
         self._pool = pool
-        self._kid = kid
-        self._key = key
+        self._wrapping = wrapping
+        self._active: tuple[str, Ed25519PrivateKey] | None = None
 
     @classmethod
     async def open(cls, pool: "asyncpg.Pool[Any]", wrapping: Wrapping) -> "PostgresSigner":
-        """Read the active key; make it if there is none (of several replicas, one makes it)."""
-        row = await pool.fetchrow(_sql.active)
-        if row is None:
-            key = Ed25519PrivateKey.generate()
-            public = key.public_key().public_bytes_raw()
-            kid = thumbprint(public)
-            await pool.execute(_sql.add, kid, public, wrapping.wrap(key.private_bytes_raw(), _name(kid)))
-            row = await pool.fetchrow(_sql.active)
-        if row is None:
-            raise Unavailable("The signing key was retired while it was being read.")
-        secret = wrapping.unwrap(row["wrapped_key"], _name(row["kid"]))
-        return cls(pool, row["kid"], Ed25519PrivateKey.from_private_bytes(secret))
+        """Read the active key, so that a wrong master key is seen at the start."""
+        signer = cls(pool, wrapping)
+        await signer._current()
+        return signer
 
-    def sign(self, claims: dict[str, Any]) -> str:
+    async def sign(self, claims: dict[str, Any]) -> str:
         """Return a JWT (RFC 8037: EdDSA)."""
-        return jwt.encode(claims, self._key, algorithm="EdDSA", headers={"kid": self._kid})
+        kid, key = await self._current()
+        return jwt.encode(claims, key, algorithm="EdDSA", headers={"kid": kid})
 
     async def jwks(self) -> list[dict[str, Any]]:
         """Return every key that a token may be signed with."""
         return [
             {**_jwk(row["public_key"]), "kid": row["kid"], "alg": "EdDSA", "use": "sig"}
-            for row in await self._pool.fetch(_sql.published)
+            for row in await self._pool.fetch(_sql.published, float(OPERATOR_TOKEN_S))
         ]
+
+    async def _current(self) -> tuple[str, Ed25519PrivateKey]:
+        """Return the active key; make it if there is none (of several replicas, one makes it)."""
+        row = await self._pool.fetchrow(_sql.active)
+        if row is None:
+            key = Ed25519PrivateKey.generate()
+            public = key.public_key().public_bytes_raw()
+            kid = thumbprint(public)
+            wrapped = self._wrapping.wrap(key.private_bytes_raw(), _name(kid))
+            await self._pool.execute(_sql.add, kid, public, wrapped)
+            row = await self._pool.fetchrow(_sql.active)
+        if row is None:
+            raise Unavailable("The signing key was retired while it was being read.")
+        if self._active is None or self._active[0] != row["kid"]:
+            secret = self._wrapping.unwrap(row["wrapped_key"], _name(row["kid"]))
+            self._active = row["kid"], Ed25519PrivateKey.from_private_bytes(secret)
+        return self._active
 
 
 def token_expiry(verified: str) -> int | None:

@@ -5,7 +5,18 @@ import os
 from uuid import UUID
 
 from services.tenant.app.actors import actor_of
-from services.tenant.app.ports import ApiKeyRow, Clock, Directory, KeyDigester, Registry
+from services.tenant.app.claims import made_before
+from services.tenant.app.ports import (
+    ApiKeyRow,
+    Claim,
+    Clock,
+    Directory,
+    Page,
+    Registry,
+    Revoked,
+    SecretDigester,
+    Window,
+)
 from services.tenant.domain import api_keys
 from services.tenant.domain.api_keys import CreateApiKey, RevokeApiKey, format_key, is_well_formed, shown_prefix
 from services.tenant.errors import AlreadyShown
@@ -19,11 +30,18 @@ from shared.scope import TenantScope
 class ApiKeys:
     """The life of API keys inside a tenant."""
 
-    def __init__(self, registry: Registry, digest: KeyDigester, clock: Clock, environment: str) -> None:
+    def __init__(
+        self, registry: Registry, digest: SecretDigester, clock: Clock, revoked: Revoked, *, environment: str
+    ) -> None:
         self._registry = registry
         self._digest = digest
         self._clock = clock
+        self._revoked = revoked
         self._environment = environment
+
+    async def page(self, scope: TenantScope, window: Window) -> Page[ApiKeyRow]:
+        """List the tenant's keys."""
+        return await self._registry.api_keys(scope, window)
 
     async def create(
         self,
@@ -31,11 +49,11 @@ class ApiKeys:
         name: str,
         scopes: frozenset[str],
         expires_at: dt.datetime | None,
-        *,
-        key_id: UUID,
+        claim: Claim,
     ) -> tuple[ApiKeyRow, str, int]:
         """Create a key; return its row, the key itself (kept nowhere), and the position of the event."""
-        if await self._registry.api_key(scope, key_id) is not None:
+        key_id = claim.id
+        if await made_before(self._registry, scope, claim):
             raise AlreadyShown("This Idempotency-Key made an API key before.", details={"id": str(key_id)})
         key = format_key(self._environment, os.urandom(API_KEY_SECRET_BYTES))
         now = self._clock()
@@ -45,6 +63,7 @@ class ApiKeys:
             key_id, scope.tenant_id, name, command.prefix, sorted(scopes), scope.actor, now, expires_at, None, None
         )
         async with self._registry.change(scope) as change:
+            await change.claim(claim)
             await change.add_api_key(row, self._digest(key))
             change.record(key_id, 0, events)
         return row, key, change.position
@@ -58,13 +77,14 @@ class ApiKeys:
         async with self._registry.change(scope) as change:
             await change.revoke_api_key(key_id, self._clock())
             change.record(key_id, len(history), events)
+        self._revoked(f"key:{key_id}")
         return change.position
 
 
 class KeyVerification:
     """Says whose key this is."""
 
-    def __init__(self, directory: Directory, digest: KeyDigester, metrics: Metrics) -> None:
+    def __init__(self, directory: Directory, digest: SecretDigester, metrics: Metrics) -> None:
         self._directory = directory
         self._digest = digest
         self._metrics = metrics

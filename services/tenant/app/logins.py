@@ -6,10 +6,12 @@ import msgspec
 
 from services.tenant.app.ports import Clock, Directory, Passwords, TokenSigner
 from services.tenant.domain.roles import OPERATOR_ACTOR, SCOPES
-from services.tenant.limits import ACCESS_TOKEN_S, OPERATOR_TOKEN_S
+from services.tenant.domain.users import normal_address
+from services.tenant.limits import OPERATOR_TOKEN_S
 from services.tenant.metrics import Metrics
+from shared.auth.limits import ACCESS_TOKEN_S
 from shared.auth.verifier import ISSUER
-from shared.errors import NotFound, Unauthenticated
+from shared.errors import Unauthenticated
 from shared.ids import new_id
 
 
@@ -39,7 +41,7 @@ class Logins:
         An address that has accounts in several tenants needs the tenant named: guessing by which of them the password
         fits would tell one tenant's password to the other's log-in.
         """
-        found = await self._directory.logins(email.lower(), tenant_slug)
+        found = await self._directory.logins(normal_address(email), tenant_slug)
         one = found[0] if len(found) == 1 else None
         good = await self._passwords.check(one.password_hash if one else None, password)
         self._metrics.logins.labels("accepted" if good else "refused").inc()
@@ -47,16 +49,13 @@ class Logins:
             raise Unauthenticated(
                 "The e-mail address or the password is not right. Name the tenant if you have accounts in several."
             )
-        return self._issue(one.tenant_id, str(one.user_id), one.role, ACCESS_TOKEN_S)
+        return await self._issue(one.tenant_id, str(one.user_id), one.role, ACCESS_TOKEN_S)
 
-    async def for_operator(self, tenant_slug: str) -> AccessToken:
-        """Return a token with an owner's scopes in a tenant, for whoever holds the operator's NATS key."""
-        tenant_id = await self._directory.active_tenant(tenant_slug)
-        if tenant_id is None:
-            raise NotFound("There is no such active tenant.")
-        return self._issue(tenant_id, OPERATOR_ACTOR.removeprefix("user:"), "owner", OPERATOR_TOKEN_S)
+    async def for_operator(self, tenant_id: UUID) -> AccessToken:
+        """Return a token with an owner's scopes in a tenant, for whoever proved to be the operator."""
+        return await self._issue(tenant_id, OPERATOR_ACTOR.removeprefix("user:"), "owner", OPERATOR_TOKEN_S)
 
-    def _issue(self, tenant_id: UUID, subject: str, role: str, seconds: int) -> AccessToken:
+    async def _issue(self, tenant_id: UUID, subject: str, role: str, seconds: int) -> AccessToken:
         now = int(self._clock().timestamp())
         claims = {
             "iss": ISSUER,
@@ -68,4 +67,4 @@ class Logins:
             "exp": now + seconds,
             "jti": str(new_id()),
         }
-        return AccessToken(self._signer.sign(claims), seconds)
+        return AccessToken(await self._signer.sign(claims), seconds)

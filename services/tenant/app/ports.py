@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from shared.eventstore.catalogue import DomainEvent
+from shared.paging import Place
 from shared.scope import TenantScope
 
 R = TypeVar("R")
@@ -61,17 +62,39 @@ class Page(msgspec.Struct, Generic[R], frozen=True):
 
 
 class Window(msgspec.Struct, frozen=True):
-    """Which stretch: after the row `after` (newest first), skipping `offset`."""
+    """Which stretch: after the row at `after` (newest first), skipping `offset`."""
 
     limit: int
     offset: int = 0
-    after: UUID | None = None
+    after: Place | None = None
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """The id of something to be made, and the digest of the request that asks for it.
+
+    Without an Idempotency-Key the id is new and there is no digest. Else both follow from key and request.
+    """
+
+    id: UUID
+    digest: bytes | None = None
+
+
+class Revoked(Protocol):
+    """Told at once of who may do nothing any more."""
+
+    def __call__(self, actor: str) -> None:
+        """Refuse whoever acts as this (`user:<id>`, `key:<id>`)."""
+        ...
 
 
 class Change(Protocol):
     """One transaction inside one tenant: rows, and at its end the events."""
 
     position: int
+
+    async def claim(self, claim: Claim) -> None:
+        """Note what request makes this. Raises `Conflict` if it is being made now."""
+        ...
 
     async def owners(self) -> frozenset[UUID]:
         """Return the tenant's owners, who stay the same until the transaction ends."""
@@ -111,6 +134,14 @@ class Registry(Protocol):
 
     async def history(self, scope: TenantScope, stream_id: UUID) -> list[DomainEvent]:
         """Return a stream's events."""
+        ...
+
+    async def claimed(self, scope: TenantScope, thing_id: UUID) -> bytes | None:
+        """Return the digest of the request that made this, if that had an Idempotency-Key."""
+        ...
+
+    async def standing(self, scope: TenantScope, kind: str, holder_id: UUID | None) -> bool:
+        """Say whether the scope's tenant is active, and in it the `user` or `key` with this id, if it is one's."""
         ...
 
     async def tenant(self, scope: TenantScope, tenant_id: UUID) -> TenantRow | None:
@@ -170,6 +201,14 @@ class Directory(Protocol):
         """Return the id of an active tenant."""
         ...
 
+    async def first_use(self, nonce: str) -> bool:
+        """Note that a command of the operator was seen, and say whether it is new to all replicas."""
+        ...
+
+    async def revoked(self, seconds: float, limit: int) -> list[str]:
+        """Return who was revoked in the last seconds, as `user:<id>` or `key:<id>`, the newest first."""
+        ...
+
 
 class Passwords(Protocol):
     """Hashing that is slow on purpose."""
@@ -186,19 +225,19 @@ class Passwords(Protocol):
 class TokenSigner(Protocol):
     """Signs access tokens and publishes the keys to verify them with."""
 
-    def sign(self, claims: dict[str, Any]) -> str:
-        """Return a JWT."""
+    async def sign(self, claims: dict[str, Any]) -> str:
+        """Return a JWT, signed with the key that is active now."""
         ...
 
     async def jwks(self) -> list[dict[str, Any]]:
-        """Return the public keys as JWKs."""
+        """Return the public keys as JWKs: the active one, and retired ones that tokens may still be signed with."""
         ...
 
 
-class KeyDigester(Protocol):
-    """Turns an API key into what is stored of it."""
+class SecretDigester(Protocol):
+    """Turns a secret into what is stored of it."""
 
-    def __call__(self, key: str) -> bytes:
+    def __call__(self, secret: str) -> bytes:
         """Return the digest."""
         ...
 

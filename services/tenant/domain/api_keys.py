@@ -8,7 +8,7 @@ import msgspec
 
 from services.tenant.domain.events import ApiKeyCreated, ApiKeyRevoked
 from services.tenant.domain.roles import Actor
-from services.tenant.limits import KEY_SHOWN_CHARACTERS
+from services.tenant.limits import API_KEY_LIFE_MAX_DAYS, KEY_SHOWN_CHARACTERS
 from shared.auth.scopes import ALL_SCOPES
 from shared.auth.verifier import API_KEY_PREFIX
 from shared.errors import FieldFault, NotFound, Unprocessable
@@ -103,6 +103,9 @@ def decide(state: ApiKey, command: CreateApiKey | RevokeApiKey, actor: Actor) ->
             if expires_at is not None and expires_at <= now:
                 fault = FieldFault("expires_at", "This time has passed.", "in_the_past")
                 raise Unprocessable("A key must expire in the future.", faults=[fault])
+            if expires_at is not None and expires_at > now + dt.timedelta(days=API_KEY_LIFE_MAX_DAYS):
+                fault = FieldFault("expires_at", "Leave it out for a key that does not expire.", "too_late")
+                raise Unprocessable("A key that expires does so within ten years.", faults=[fault])
             actor.require_within(frozenset(scopes))
             return [ApiKeyCreated(name=name, prefix=prefix, scopes=scopes, expires_at=expires_at)]
         case RevokeApiKey():

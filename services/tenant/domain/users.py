@@ -1,5 +1,6 @@
 """Users: a role each, and a tenant always keeps an owner."""
 
+import unicodedata
 from collections.abc import Iterable
 from uuid import UUID
 
@@ -7,8 +8,22 @@ import msgspec
 
 from services.tenant.domain.events import UserCreated, UserDeleted
 from services.tenant.domain.roles import SCOPES, Actor
-from shared.errors import Conflict, NotFound
+from services.tenant.limits import EMAIL_MAX
+from shared.errors import Conflict, FieldFault, NotFound, Unprocessable
 from shared.eventstore.catalogue import DomainEvent
+
+
+def normal_address(address: str) -> str:
+    """Return the one form in which an e-mail address is kept and looked up: NFC, in lower case.
+
+    The part before the @ may be case-sensitive (RFC 5321 §2.4) and in practice is not; two users whose addresses differ
+    by case alone would be mistaken for each other. Raises `Unprocessable` if that form is too long.
+    """
+    normal = unicodedata.normalize("NFC", unicodedata.normalize("NFC", address).lower())
+    if len(normal.encode()) > EMAIL_MAX:
+        fault = FieldFault("email", f"At most {EMAIL_MAX} octets.", "too_long")
+        raise Unprocessable("The e-mail address is too long.", faults=[fault])
+    return normal
 
 
 class User(msgspec.Struct, frozen=True):

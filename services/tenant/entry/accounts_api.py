@@ -7,15 +7,16 @@ from litestar import Request, Response, delete, get, post
 from litestar.datastructures import State
 
 from services.tenant.app.accounts import Accounts, NewTenant
-from services.tenant.app.ports import Registry, TenantRow, UserRow
-from services.tenant.entry.answers import at, created, created_id, next_cursor, window
+from services.tenant.app.ports import TenantRow, UserRow
+from services.tenant.entry.answers import at, claim_of, created, next_cursor, window
+from services.tenant.entry.routes import account_route
 from services.tenant.entry.shapes import TenantBody, Tenants, UserBody, Users
 from shared.auth.scopes import TENANTS_ADMIN
 from shared.http.pages import DEFAULT_LIMIT, Cursor, Limit, Offset
 from shared.scope import TenantScope
 
-_TENANTS: dict[str, Any] = {"opt": {"scope": TENANTS_ADMIN}, "tags": ["tenants"]}
-_USERS: dict[str, Any] = {"opt": {"scope": TENANTS_ADMIN}, "tags": ["users"]}
+_TENANTS = account_route("tenants", scope=TENANTS_ADMIN)
+_USERS = account_route("users", scope=TENANTS_ADMIN)
 
 
 @post("/api/v1/tenants", summary="Create a tenant and its owner", **_TENANTS)
@@ -25,7 +26,7 @@ async def create_tenant(
     """Create a tenant; only the platform's own may."""
     accounts: Accounts = state.accounts
     new = NewTenant(data.slug, data.name, data.plan, data.owner.email, data.owner.password)
-    row, position = await accounts.create_tenant(caller, new, tenant_id=created_id(request, caller, "tenant"))
+    row, position = await accounts.create_tenant(caller, new, claim_of(request, data, caller, "tenant"))
     return created(row, f"/api/v1/tenants/{row.id}", position)
 
 
@@ -34,8 +35,8 @@ async def list_tenants(
     caller: TenantScope, state: State, offset: Offset = 0, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> Tenants:
     """Answer one's own tenant and those that it created."""
-    registry: Registry = state.registry_of_accounts
-    page = await registry.tenants(caller, window(offset, limit, cursor))
+    accounts: Accounts = state.accounts
+    page = await accounts.tenants(caller, window(offset, limit, cursor))
     return Tenants(page.rows, page.total, offset, limit, next_cursor(page, limit))
 
 
@@ -52,8 +53,8 @@ async def create_user(
 ) -> Response[UserRow]:
     """Create a user of one's own tenant."""
     accounts: Accounts = state.accounts
-    user_id = created_id(request, caller, "user")
-    row, position = await accounts.create_user(caller, data.email, data.password, data.role, user_id=user_id)
+    claim = claim_of(request, data, caller, "user")
+    row, position = await accounts.create_user(caller, data.email, data.password, data.role, claim)
     return created(row, f"/api/v1/users/{row.id}", position)
 
 
@@ -62,8 +63,8 @@ async def list_users(
     caller: TenantScope, state: State, offset: Offset = 0, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> Users:
     """Answer the tenant's users."""
-    registry: Registry = state.registry_of_accounts
-    page = await registry.users(caller, window(offset, limit, cursor))
+    accounts: Accounts = state.accounts
+    page = await accounts.users(caller, window(offset, limit, cursor))
     return Users(page.rows, page.total, offset, limit, next_cursor(page, limit))
 
 
@@ -76,7 +77,7 @@ async def read_user(user_id: UUID, caller: TenantScope, state: State) -> UserRow
 
 @delete("/api/v1/users/{user_id:uuid}", summary="Delete a user", **_USERS)
 async def delete_user(user_id: UUID, caller: TenantScope, state: State) -> Response[None]:
-    """Delete a user; access tokens that they hold run out within 15 minutes."""
+    """Delete a user; every service refuses their access tokens within a second."""
     accounts: Accounts = state.accounts
     return Response(None, status_code=204, headers=at(await accounts.delete_user(caller, user_id)))
 

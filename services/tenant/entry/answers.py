@@ -1,26 +1,33 @@
 """What answers of this API have in common."""
 
 from typing import Any, TypeVar
-from uuid import UUID
 
+import msgspec
 from litestar import Request, Response
 
-from services.tenant.app.ports import ApiKeyRow, Page, TenantRow, UserRow, Window
+from services.tenant.app.ports import ApiKeyRow, Claim, Page, SecretDigester, TenantRow, UserRow, Window
 from shared.http.idempotency import key_of
-from shared.http.pages import decode_cursor, encode_cursor
+from shared.http.pages import decode_place, encode_place
 from shared.ids import derived_id, new_id
+from shared.paging import Place
 from shared.scope import TenantScope
 
 T = TypeVar("T")
 
 
-def created_id(request: Request[Any, Any, Any], scope: TenantScope, kind: str) -> UUID:
+def claim_of(request: Request[Any, Any, Any], data: msgspec.Struct, scope: TenantScope, kind: str) -> Claim:
     """Return the new thing's id: the same for the same Idempotency-Key, so that a repeat finds what the first made.
 
-    Bodies and answers of these routes hold passwords and keys, so they are not kept as other services keep theirs.
+    Not `shared.http.idempotency.once`: bodies of these routes hold passwords and an answer holds a key. `once` keeps
+    answers as they are, and of bodies a hash by which a password could be guessed. Here a keyed digest of the whole
+    body is written in the transaction that makes the thing, and a repeat is answered from the thing itself.
     """
     key = key_of(request)
-    return new_id() if key is None else derived_id(kind, scope.tenant_id, key)
+    if key is None:
+        return Claim(new_id())
+    digest: SecretDigester = request.app.state.request_digest
+    said = msgspec.json.encode(data, order="deterministic").decode()
+    return Claim(derived_id(kind, scope.tenant_id, key), digest(said))
 
 
 def created(body: T, location: str, position: int) -> Response[T]:
@@ -36,10 +43,10 @@ def at(position: int) -> dict[str, str]:
 
 def window(offset: int, limit: int, cursor: str | None) -> Window:
     """Return the stretch of a list that a request asks for."""
-    return Window(limit, offset, decode_cursor(cursor))
+    return Window(limit, offset, decode_place(cursor))
 
 
 def next_cursor(page: Page[Any], limit: int) -> str | None:
     """Return the cursor of the next page, None on the last."""
     last: list[TenantRow | UserRow | ApiKeyRow] = page.rows[-1:]
-    return encode_cursor(last[0].id) if len(page.rows) == limit else None
+    return encode_place(Place(last[0].created_at, last[0].id)) if len(page.rows) == limit else None

@@ -5,7 +5,7 @@ from litestar import Litestar
 from services.tenant.app.accounts import Accounts
 from services.tenant.app.keys import ApiKeys
 from services.tenant.app.logins import Logins
-from services.tenant.app.ports import Registry, TokenSigner
+from services.tenant.app.ports import SecretDigester, TokenSigner
 from services.tenant.entry.accounts_api import ACCOUNTS
 from services.tenant.entry.auth_api import jwks, login, me
 from services.tenant.entry.keys_api import KEYS
@@ -16,7 +16,13 @@ from shared.runtime import Runtime
 
 
 def make_api(
-    rt: Runtime, *, accounts: Accounts, api_keys: ApiKeys, logins: Logins, registry: Registry, signer: TokenSigner
+    rt: Runtime,
+    *,
+    accounts: Accounts,
+    api_keys: ApiKeys,
+    logins: Logins,
+    signer: TokenSigner,
+    request_digest: SecretDigester,
 ) -> Litestar:
     """Return the application."""
     register_statuses(STATUSES)
@@ -31,7 +37,7 @@ def make_api(
             "accounts": accounts,
             "api_keys": api_keys,
             "logins": logins,
-            "registry_of_accounts": registry,
             "signer": signer,
+            "request_digest": request_digest,
         },
     )

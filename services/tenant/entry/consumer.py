@@ -6,25 +6,21 @@ import msgspec
 from faststream.nats import NatsBroker, NatsMessage
 
 from services.tenant.app.connections import Connections
-from services.tenant.app.logins import Logins
+from services.tenant.app.operator import OperatorTokens
+from services.tenant.app.ports import Directory
 from services.tenant.entry.nats_callout import UserIssuer, read_question
-from services.tenant.entry.shapes import Slug
+from shared.auth.limits import REVOKED_MAX, REVOKED_S
+from shared.auth.operator import ISSUE_TOKEN_SUBJECT, IssueToken
 from shared.auth.remote import JWKS_SUBJECT, VERIFY_KEY_SUBJECT, JwksAnswer, KeyAnswer
+from shared.auth.revocations import REVOCATIONS_SUBJECT, Revocations
 from shared.auth.verifier import Authority
 from shared.bus.broker import whole_message
 from shared.errors import InvalidInput, PlatformError, Unauthenticated
 
-ISSUE_TOKEN_SUBJECT = "commands.tenant.issue-token"  # noqa: S105 — a subject
 CALLOUT_SUBJECT = "$SYS.REQ.USER.AUTH"
 _QUEUE = "tenant"
 
 _log = logging.getLogger(__name__)
-
-
-class IssueToken(msgspec.Struct, forbid_unknown_fields=True):
-    """Ask for a token with an owner's scopes in the tenant with this slug."""
-
-    tenant: Slug
 
 
 class Reason(msgspec.Struct):
@@ -40,8 +36,8 @@ class Refusal(msgspec.Struct):
     error: Reason
 
 
-def answer_queries(broker: NatsBroker, authority: Authority) -> None:
-    """Answer `queries.tenant.jwks` and `queries.tenant.verify-api-key`; replicas share the questions."""
+def answer_queries(broker: NatsBroker, authority: Authority, directory: Directory) -> None:
+    """Answer `queries.tenant.{jwks, verify-api-key, revocations}`; replicas share the questions."""
 
     async def on_jwks(_: NatsMessage) -> bytes:
         return msgspec.json.encode(JwksAnswer(await authority.jwks()))
@@ -53,17 +49,21 @@ def answer_queries(broker: NatsBroker, authority: Authority) -> None:
             return msgspec.json.encode(KeyAnswer())
         return msgspec.json.encode(KeyAnswer(verified))
 
+    async def on_revocations(_: NatsMessage) -> bytes:
+        return msgspec.json.encode(Revocations(await directory.revoked(REVOKED_S, REVOKED_MAX)))
+
     broker.subscriber(JWKS_SUBJECT, queue=_QUEUE, decoder=whole_message)(on_jwks)
     broker.subscriber(VERIFY_KEY_SUBJECT, queue=_QUEUE, decoder=whole_message)(on_key)
+    broker.subscriber(REVOCATIONS_SUBJECT, queue=_QUEUE, decoder=whole_message)(on_revocations)
 
 
-def issue_tokens(broker: NatsBroker, logins: Logins) -> None:
-    """Answer `commands.tenant.issue-token`, which NATS lets only the operator publish to."""
+def issue_tokens(broker: NatsBroker, tokens: OperatorTokens) -> None:
+    """Answer `commands.tenant.issue-token`, which only the operator can sign."""
 
     async def on_command(message: NatsMessage) -> bytes:
         try:
             command = msgspec.json.decode(message.raw_message.data, type=IssueToken)
-            return msgspec.json.encode(await logins.for_operator(command.tenant))
+            return msgspec.json.encode(await tokens.issue(command))
         except msgspec.MsgspecError as error:
             return msgspec.json.encode(Refusal(Reason(InvalidInput.code, str(error))))
         except PlatformError as error:

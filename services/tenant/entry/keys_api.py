@@ -7,14 +7,14 @@ from litestar import Request, Response, delete, get, post
 from litestar.datastructures import State
 
 from services.tenant.app.keys import ApiKeys
-from services.tenant.app.ports import Registry
-from services.tenant.entry.answers import at, created, created_id, next_cursor, window
+from services.tenant.entry.answers import at, claim_of, created, next_cursor, window
+from services.tenant.entry.routes import account_route
 from services.tenant.entry.shapes import ApiKeyBody, ApiKeyPage, CreatedApiKey
 from shared.auth.scopes import TENANTS_ADMIN
 from shared.http.pages import DEFAULT_LIMIT, Cursor, Limit, Offset
 from shared.scope import TenantScope
 
-_KEYS: dict[str, Any] = {"opt": {"scope": TENANTS_ADMIN}, "tags": ["api-keys"]}
+_KEYS = account_route("api-keys", scope=TENANTS_ADMIN)
 
 
 @post("/api/v1/api-keys", summary="Create an API key", **_KEYS)
@@ -23,8 +23,8 @@ async def create_key(
 ) -> Response[CreatedApiKey]:
     """Create a key with some of one's own scopes. The key is in this answer and nowhere else."""
     keys: ApiKeys = state.api_keys
-    key_id = created_id(request, caller, "api-key")
-    row, key, position = await keys.create(caller, data.name, data.scopes, data.expires_at, key_id=key_id)
+    claim = claim_of(request, data, caller, "api-key")
+    row, key, position = await keys.create(caller, data.name, data.scopes, data.expires_at, claim)
     body = CreatedApiKey(
         row.id, row.tenant_id, row.name, row.prefix, row.scopes, row.created_by, row.created_at, row.expires_at, key
     )
@@ -36,14 +36,14 @@ async def list_keys(
     caller: TenantScope, state: State, offset: Offset = 0, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> ApiKeyPage:
     """Answer the tenant's keys, revoked ones too."""
-    registry: Registry = state.registry_of_accounts
-    page = await registry.api_keys(caller, window(offset, limit, cursor))
+    keys: ApiKeys = state.api_keys
+    page = await keys.page(caller, window(offset, limit, cursor))
     return ApiKeyPage(page.rows, page.total, offset, limit, next_cursor(page, limit))
 
 
 @delete("/api/v1/api-keys/{key_id:uuid}", summary="Revoke an API key", **_KEYS)
 async def revoke_key(key_id: UUID, caller: TenantScope, state: State) -> Response[None]:
-    """Revoke a key; services that have just verified it stop taking it within 30 seconds."""
+    """Revoke a key; every service refuses it within a second."""
     keys: ApiKeys = state.api_keys
     return Response(None, status_code=204, headers=at(await keys.revoke(caller, key_id)))
 

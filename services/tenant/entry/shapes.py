@@ -16,15 +16,19 @@ from services.tenant.limits import (
     NAME_MAX,
     PASSWORD_MAX,
     PASSWORD_MIN,
+    SCOPE_MAX,
     SLUG_MAX,
 )
 
-# `$` alone would let a newline follow. Control characters are no part of any name, and Postgres stores no NUL.
+# `$` alone would let a newline follow. Control characters are no part of any name, and Postgres stores no NUL; what is
+# invisible, or turns the direction of the text, makes two names look like one.
 _END = r"$(?!\n)"
+_UNSEEN = r"\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
 Slug = Annotated[str, msgspec.Meta(pattern=rf"^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?{_END}", max_length=SLUG_MAX)]
-Email = Annotated[str, msgspec.Meta(pattern=rf"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+{_END}", max_length=EMAIL_MAX)]
-_PRINTABLE = rf"^[^\x00-\x1f\x7f]+{_END}"
+Email = Annotated[str, msgspec.Meta(pattern=rf"^[^@\s{_UNSEEN}]+@[^@\s{_UNSEEN}]+{_END}", max_length=EMAIL_MAX)]
+_PRINTABLE = rf"^[^{_UNSEEN}]+{_END}"
 NewPassword = Annotated[str, msgspec.Meta(min_length=PASSWORD_MIN, max_length=PASSWORD_MAX)]
+Scope = Annotated[str, msgspec.Meta(max_length=SCOPE_MAX)]
 Moment = Annotated[dt.datetime, msgspec.Meta(tz=True)]
 
 
@@ -64,7 +68,10 @@ class ApiKeyBody(msgspec.Struct, forbid_unknown_fields=True):
     """A key to be created."""
 
     name: Annotated[str, msgspec.Meta(pattern=_PRINTABLE, max_length=API_KEY_NAME_MAX)]
-    scopes: Annotated[frozenset[str], msgspec.Meta(min_length=1, max_length=API_KEY_SCOPES_MAX)]
+    scopes: Annotated[
+        frozenset[Annotated[str, msgspec.Meta(max_length=SCOPE_MAX)]],
+        msgspec.Meta(min_length=1, max_length=API_KEY_SCOPES_MAX),
+    ]
     expires_at: Moment | None = None
 
 

@@ -15,6 +15,7 @@ from shared.errors import Conflict, Forbidden, NotFound, PlatformError, Unproces
 
 ONE, TWO = UUID(int=1), UUID(int=2)
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+WEST = dt.timezone(dt.timedelta(hours=-14))
 
 
 def actor(role: str) -> Actor:
@@ -88,6 +89,9 @@ def test_a_user_is_deleted_unless_that_leaves_no_owner(
         (create_key("tenants:admin"), "developer", Forbidden),
         (create_key("everything"), "owner", Unprocessable),
         (create_key("mcp:read", expires_at=NOW), "owner", Unprocessable),
+        (create_key("mcp:read", expires_at=NOW + dt.timedelta(days=3660)), "owner", None),
+        (create_key("mcp:read", expires_at=NOW + dt.timedelta(days=3661)), "owner", Unprocessable),
+        (create_key("mcp:read", expires_at=dt.datetime.max.replace(tzinfo=WEST)), "owner", Unprocessable),
     ],
 )
 def test_a_key_gives_no_more_than_its_maker_has(
@@ -110,3 +114,24 @@ def test_revoking_twice_is_revoking_once() -> None:
     then = api_keys.decide(api_keys.fold(given), RevokeApiKey(), actor("owner"))
     assert then == [ApiKeyRevoked()]
     assert api_keys.decide(api_keys.fold([*given, ApiKeyRevoked()]), RevokeApiKey(), actor("owner")) == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("Anna@Acme.Test", "anna@acme.test"),
+        ("Jose\u0301@acme.test", "jos\u00e9@acme.test"),
+        ("JOSE\u0301@acme.test", "jos\u00e9@acme.test"),
+        ("stra\u00dfe@acme.test", "stra\u00dfe@acme.test"),
+    ],
+)
+def test_an_address_has_one_form(typed: str, kept: str) -> None:
+    assert users.normal_address(typed) == kept
+    assert users.normal_address(kept) == kept
+
+
+def test_an_address_is_bounded_in_octets_of_the_form_that_is_kept() -> None:
+    assert users.normal_address("x" * 252 + "@a") == "x" * 252 + "@a"
+    for long in ("x" * 253 + "@a", "\u00e9" * 127 + "@a", "\U0001d160" * 22 + "@a"):
+        with pytest.raises(Unprocessable):
+            users.normal_address(long)

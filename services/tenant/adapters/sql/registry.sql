@@ -27,8 +27,8 @@ SELECT tenant_id, slug, name, plan, status, parent_id, created_at, updated_at FR
 -- name: tenants
 SELECT tenant_id, slug, name, plan, status, parent_id, created_at, updated_at
 FROM tenants
-WHERE $3::uuid IS NULL OR tenant_id < $3
-ORDER BY tenant_id DESC
+WHERE $3::timestamptz IS NULL OR (created_at, tenant_id) < ($3, $4)
+ORDER BY created_at DESC, tenant_id DESC
 LIMIT $1 OFFSET $2
 
 -- name: count_tenants
@@ -40,8 +40,8 @@ SELECT id, tenant_id, email, role, status, created_at FROM users WHERE id = $1
 -- name: users
 SELECT id, tenant_id, email, role, status, created_at
 FROM users
-WHERE $3::uuid IS NULL OR id < $3
-ORDER BY id DESC
+WHERE $3::timestamptz IS NULL OR (created_at, id) < ($3, $4)
+ORDER BY created_at DESC, id DESC
 LIMIT $1 OFFSET $2
 
 -- name: count_users
@@ -55,9 +55,26 @@ WHERE id = $1
 -- name: api_keys
 SELECT id, tenant_id, name, prefix, scopes, created_by, created_at, expires_at, revoked_at, last_used_at
 FROM api_keys
-WHERE $3::uuid IS NULL OR id < $3
-ORDER BY id DESC
+WHERE $3::timestamptz IS NULL OR (created_at, id) < ($3, $4)
+ORDER BY created_at DESC, id DESC
 LIMIT $1 OFFSET $2
 
 -- name: count_api_keys
 SELECT count(id) FROM api_keys
+
+-- name: standing
+SELECT CASE $2::text
+    WHEN 'user' THEN EXISTS (SELECT FROM users u WHERE u.id = $3 AND u.status = 'active')
+    WHEN 'key' THEN EXISTS (
+        SELECT FROM api_keys k
+        WHERE k.id = $3 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp()))
+    ELSE true
+END
+FROM tenants
+WHERE tenant_id = $1 AND status = 'active'
+
+-- name: claim
+INSERT INTO requests (tenant_id, id, digest) VALUES ($1, $2, $3)
+
+-- name: claimed
+SELECT digest FROM requests WHERE id = $1

@@ -5,5 +5,8 @@ SELECT kid, wrapped_key FROM signing_keys WHERE retired_at IS NULL
 INSERT INTO signing_keys (kid, public_key, wrapped_key) VALUES ($1, $2, $3)
 ON CONFLICT DO NOTHING
 
+-- A retired key is published for as long as the longest token lives that it may have signed.
 -- name: published
-SELECT kid, public_key FROM signing_keys ORDER BY created_at DESC
+SELECT kid, public_key FROM signing_keys
+WHERE retired_at IS NULL OR retired_at > clock_timestamp() - make_interval(secs => $1)
+ORDER BY created_at DESC
