@@ -18,6 +18,7 @@ from nats.errors import Error as NatsError
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from shared.auth.remote import RemoteAuthority
+from shared.auth.revocations import listen_to_revocations
 from shared.auth.verifier import Authority, Verifier
 from shared.bus.broker import client_of, make_broker
 from shared.bus.durable import DurableConsumer, DurableReader
@@ -67,6 +68,7 @@ class Runtime:
         self._closing: list[Callable[[], Awaitable[None]]] = []
         self.stopping = asyncio.Event()
         """Set when the process begins to stop: what has no end of its own, such as a stream, ends then."""
+        self.background("revocations", lambda: listen_to_revocations(self.client(), self.verifier))
         self.background("idempotency", lambda: lead(worker_pool, "idempotency", lambda: purge(worker_pool)))
 
     def client(self) -> Client:

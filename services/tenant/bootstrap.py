@@ -24,7 +24,6 @@ from services.tenant.entry.nats_callout import UserIssuer
 from services.tenant.metrics import Metrics
 from shared.auth.limits import REVOKED_MAX, REVOKED_S
 from shared.auth.operator import OperatorKey
-from shared.auth.revocations import listen_to_revocations
 from shared.runtime import open_runtime
 
 NAME = "tenant"
@@ -51,7 +50,6 @@ async def run(settings: TenantSettings) -> None:
         answer_queries(rt.broker, authority, directory)
         for actor in await directory.revoked(REVOKED_S, REVOKED_MAX):
             rt.verifier.revoke(actor)
-        rt.background("revocations", lambda: listen_to_revocations(rt.client(), rt.verifier))
         operator = OperatorKey(settings.tenant_operator_key) if settings.tenant_operator_key else None
         issue_tokens(rt.broker, OperatorTokens(directory, logins, _now, operator))
         if settings.tenant_nats_issuer_seed:

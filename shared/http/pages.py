@@ -45,18 +45,3 @@ def decode_place(cursor: str | None) -> Place | None:
         return Place(_EPOCH + dt.timedelta(microseconds=int.from_bytes(raw[:8])), UUID(bytes=raw[8:]))
     except (ValueError, OverflowError, binascii.Error) as error:
         raise InvalidInput("cursor is not one that this API gave out.") from error
-
-
-def encode_cursor(last: UUID) -> str:
-    """Return the cursor of the page after the row `last` (ids are time-ordered, so they are the key)."""
-    return base64.urlsafe_b64encode(last.bytes).decode().rstrip("=")
-
-
-def decode_cursor(cursor: str | None) -> UUID | None:
-    """Return the id that a cursor stands for."""
-    if cursor is None:
-        return None
-    try:
-        return UUID(bytes=base64.urlsafe_b64decode(cursor + "=="))
-    except (ValueError, binascii.Error) as error:
-        raise InvalidInput("cursor is not one that this API gave out.") from error

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from services.mcp_gateway.domain.events import CATALOGUE as MCP_EVENTS
+from services.tenant.domain.events import CATALOGUE as TENANT_EVENTS
 from services.workflow.domain.events import EXECUTION_EVENTS
 from services.workflow.domain.workflow_events import WORKFLOW_EVENTS
 from shared.eventstore.catalogue import DomainEvent, EventCatalogue, UnknownEventType
@@ -16,6 +17,7 @@ from shared.eventstore.catalogue import DomainEvent, EventCatalogue, UnknownEven
 # Folder of golden files -> the catalogues of the service that writes them.
 CATALOGUES: dict[str, tuple[EventCatalogue, ...]] = {
     "mcp": (MCP_EVENTS,),
+    "tenant": (TENANT_EVENTS,),
     "workflow": (EXECUTION_EVENTS, WORKFLOW_EVENTS),
 }
 

@@ -176,8 +176,11 @@ async def test_a_registration_whose_answer_was_lost_is_answered_again(
     first = await client.post("/servers", json=ACTING, headers=key)
     # As after a crash between the commit and the keeping of the answer, once the claim has lapsed.
     admin = await asyncpg.connect(backbone.admin_dsn)
-    lapsed = "UPDATE mcp_gateway.idempotency_keys SET status = 0, created_at = now() - interval '2 min' WHERE key LIKE $1"
-    assert await admin.execute(lapsed, "% lost") == "UPDATE 1"
+    changed = await admin.execute(
+        "UPDATE mcp_gateway.idempotency_keys SET status = 0, created_at = now() - interval '2 min' WHERE key LIKE $1",
+        "% lost",
+    )
+    assert changed == "UPDATE 1"
     await admin.close()
     again = await client.post("/servers", json=ACTING, headers=key)
     assert (again.status_code, again.json()) == (201, first.json())
