@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from shared.auth.verifier import Verifier
 from shared.http.auth import guard, provide_scope
+from shared.http.bodies import JsonRequest
 from shared.http.operations import OPERATIONS, Check
 from shared.http.problems import EXCEPTION_HANDLERS
 from shared.limits import HTTP_BODY_MAX_BYTES
@@ -47,6 +48,7 @@ def make_app(
         guards=[guard],
         dependencies={"caller": Provide(provide_scope)},
         exception_handlers=EXCEPTION_HANDLERS,
+        request_class=JsonRequest,
         before_request=_begin,
         before_send=[_answer_trace],
         request_max_body_size=HTTP_BODY_MAX_BYTES,

@@ -7,7 +7,6 @@ from services.tenant.app.accounts import Accounts
 from services.tenant.app.actors import holder_of
 from services.tenant.app.logins import AccessToken, Logins
 from services.tenant.app.ports import TokenSigner
-from services.tenant.entry.bodies import JsonRequest
 from services.tenant.entry.routes import account_route
 from services.tenant.entry.shapes import KeySet, LoginBody, Me
 from shared.scope import TenantScope
@@ -17,7 +16,6 @@ from shared.scope import TenantScope
     "/api/v1/auth/login",
     status_code=200,
     opt={"public": True},
-    request_class=JsonRequest,
     summary="Log in",
     tags=["auth"],
 )

@@ -6,7 +6,6 @@ from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
 
 from services.tenant.app.accounts import Accounts
-from services.tenant.entry.bodies import JsonRequest
 
 
 async def in_good_standing(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
@@ -21,4 +20,4 @@ async def in_good_standing(connection: ASGIConnection[Any, Any, Any, Any], _: Ba
 def account_route(tag: str, *, scope: str | None = None) -> dict[str, Any]:
     """Return the options of a route for whoever is in good standing, and has `scope` if one is given."""
     opt: dict[str, Any] = {"scope": scope} if scope else {"authenticated": True}
-    return {"opt": opt, "tags": [tag], "guards": [in_good_standing], "request_class": JsonRequest}
+    return {"opt": opt, "tags": [tag], "guards": [in_good_standing]}

@@ -186,7 +186,7 @@ async def list_executions(
         status=status_filter,
         before=before,
         offset=0 if before else offset,
-        limit=limit,
+        limit=limit + 1,
     )
     shown, following = cut(rows, limit, lambda row: Place(row["started_at"], row["id"]))
     found = [
