@@ -39,7 +39,7 @@ class ServerDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
     version: str = "1.0.0"
     category: str = "general"
     author: str | None = None
-    config: ServerConfig = ServerConfig()
+    config: ServerConfig = msgspec.field(default_factory=ServerConfig)
     env_vars: dict[str, str] = {}
     visibility: Visibility = "private"
 

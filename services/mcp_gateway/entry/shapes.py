@@ -31,7 +31,7 @@ class NewServer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: str = "1.0.0"
     category: str = "general"
     author: str | None = None
-    config: ServerConfig = ServerConfig()
+    config: ServerConfig = msgspec.field(default_factory=ServerConfig)
     env_vars: dict[str, str] = {}
     visibility: Visibility = "private"
 
