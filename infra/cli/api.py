@@ -31,7 +31,7 @@ class Api:
     Raises `ApiRefused` for an error answer and `Unreachable` where there is none.
     """
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, transport: httpx2.AsyncBaseTransport | None = None) -> None:
         self.url = url.rstrip("/")
         address = httpx2.URL(self.url)
         self._client = httpx2.AsyncClient(
@@ -39,6 +39,7 @@ class Api:
             headers={"Authorization": f"Bearer {token}"},
             timeout=httpx2.Timeout(REQUEST_TIMEOUT, connect=CONNECT_TIMEOUT),
             trust_env=address.host not in _LOOPBACK,  # a proxy for the world cannot reach this machine's loopback
+            transport=transport,
         )
 
     async def __aenter__(self) -> Self:

@@ -81,8 +81,8 @@ def run(context: click.Context, what: str, *, input_text: str, tenant: str, as_j
 
 async def _run(what: str, definition: dict[str, Any] | None, input_data: dict[str, Any], tenant: str) -> Execution:
     async with (await reach(tenant)).api() as api:
-        workflow = await (catalogue.find(api, what) if definition is None else catalogue.apply(api, definition))
-        return await catalogue.run(api, workflow.id, input_data)
+        workflow = what if definition is None else (await catalogue.apply(api, definition)).id
+        return await catalogue.run(api, workflow, input_data)
 
 
 def read_input(text: str) -> dict[str, Any]:

@@ -106,6 +106,25 @@ async def test_a_file_is_applied_run_and_read_back(command: dict[str, str]) -> N
     assert len(events) == len(watched.out.splitlines()) - 1
 
 
+async def test_a_long_history_is_printed_to_its_end(command: dict[str, str], tmp_path: Path) -> None:
+    step = {"type": "mcp_tool", "server_id": "calculator", "tool_name": "add", "input": {"a": 1, "b": 1}}
+    file = tmp_path / "long.json"
+    file.write_text(json.dumps({"name": "Long", "steps": [{**step, "name": f"s{number}"} for number in range(120)]}))
+    ran = await agentic(command, "workflows", "run", str(file), "--json")
+    assert ran.code == 0, ran.err
+    told = await agentic(command, "executions", "history", json.loads(ran.out)["id"], "--json")
+    versions = [json.loads(line)["version"] for line in told.out.splitlines()]
+    assert versions == list(range(1, len(versions) + 1))
+    assert len(versions) > 200
+    assert json.loads(told.out.splitlines()[-1])["type"] == "workflow.execution-completed.v1"
+
+
+async def test_a_slug_that_is_unknown_is_an_error_that_names_it(command: dict[str, str]) -> None:
+    said = await agentic(command, "workflows", "run", "no-such-slug")
+    assert (said.code, said.out) == (1, "")
+    assert "no-such-slug" in said.err
+
+
 async def test_an_execution_that_fails_is_a_failure_of_the_command(command: dict[str, str], tmp_path: Path) -> None:
     step = {
         "type": "mcp_tool",
