@@ -37,7 +37,8 @@ class Database:
             self._socket = (server.socket_host, server.port)
             self.admin_dsn = server.admin_dsn
             # SIGINT is Postgres's fast shutdown: it ends sessions instead of waiting for them.
-            await parts.keep("postgres", server, stop_signal=signal.SIGINT)
+            # SIGQUIT is its immediate one, which also takes its children along; the next start recovers.
+            await parts.keep("postgres", server, stop_signal=signal.SIGINT, abort_signal=signal.SIGQUIT)
         if await migrate(self.admin_dsn, self._key, services):
             self._announce(Progress("postgres", "note", detail="migrated"))
 

@@ -13,6 +13,7 @@ import msgspec
 
 from infra.local.errors import StartFailed
 from infra.local.limits import (
+    ABORT_TIMEOUT,
     DRAIN_TIMEOUT,
     LOG_TAIL_BYTES,
     READY_TIMEOUT,
@@ -35,7 +36,7 @@ class Progress(msgspec.Struct, frozen=True):
     """Something that the person at the terminal may want to know. `seconds` is how long a start took."""
 
     name: str
-    state: Literal["starting", "ready", "ended", "stopped", "note"]
+    state: Literal["starting", "ready", "ended", "stopping", "stopped", "note"]
     seconds: float | None = None
     detail: str = ""
 
@@ -44,7 +45,10 @@ Announce = Callable[[Progress], None]
 
 
 class Part(msgspec.Struct, frozen=True):
-    """What to keep running: how it is started, how one sees that it answers, how it is asked to end."""
+    """What to keep running: how it is started, how one sees that it answers, how it is asked to end.
+
+    `stop_signal` lets it finish what it is at; `abort_signal` ends it at once.
+    """
 
     name: str
     spawn: Callable[[], Awaitable[Running]]
@@ -52,6 +56,7 @@ class Part(msgspec.Struct, frozen=True):
     log: Path
     pid_file: Path
     stop_signal: signal.Signals = signal.SIGTERM
+    abort_signal: signal.Signals = signal.SIGKILL
     drain_seconds: float = DRAIN_TIMEOUT
 
 
@@ -63,7 +68,6 @@ class Kept:
         self._announce = announce
         self._running: Running | None = None
         self._keeper: asyncio.Task[None] | None = None
-        self._stopping = False
 
     @property
     def pid(self) -> int | None:
@@ -79,21 +83,34 @@ class Kept:
         self._keeper = asyncio.create_task(self._keep(), name=f"keep {self.part.name}")
 
     async def stop(self) -> None:
-        """Ask it to end, wait for it to drain, and end it if it does not."""
-        self._stopping = True
+        """Ask it to end, wait for it to drain, and end it if it does not. Cancelled, it ends it at once."""
+        try:
+            if self._keeper is not None:
+                self._keeper.cancel()
+                await asyncio.gather(self._keeper, return_exceptions=True)
+                self._keeper = None
+            if self._running is not None:
+                self.signal(self.part.stop_signal)
+                await asyncio.wait_for(asyncio.shield(self._running.wait()), self.part.drain_seconds)
+        except (TimeoutError, asyncio.CancelledError) as ended:
+            await self.abort()
+            if isinstance(ended, asyncio.CancelledError):
+                raise
+        self._stopped()
+
+    async def abort(self) -> None:
+        """End it at once."""
         if self._keeper is not None:
             self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
-            self._keeper = None
-        if self._running is not None:
-            self.signal(self.part.stop_signal)
-            try:
-                await asyncio.wait_for(asyncio.shield(self._running.wait()), self.part.drain_seconds)
-            except TimeoutError:
-                self.signal(signal.SIGKILL)
-                await self._running.wait()
-            self._forget()
-            self._announce(Progress(self.part.name, "stopped"))
+        if self._running is None:
+            return
+        self.signal(self.part.abort_signal)
+        try:
+            await asyncio.wait_for(asyncio.shield(self._running.wait()), ABORT_TIMEOUT)
+        except TimeoutError:
+            self.signal(signal.SIGKILL)
+            await self._running.wait()
+        self._stopped()
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal if it runs."""
@@ -145,6 +162,11 @@ class Kept:
             self.signal(signal.SIGKILL)
             await self._running.wait()
             self._forget()
+
+    def _stopped(self) -> None:
+        if self._running is not None:
+            self._forget()
+            self._announce(Progress(self.part.name, "stopped"))
 
     def _forget(self) -> None:
         self._running = None

@@ -23,8 +23,16 @@ RESTART_DELAY_MAX: Final = 5.0
 RESTART_STEADY_AFTER: Final = 10.0
 """A process that ran this long has recovered: its next death starts again with the first delay."""
 
-DRAIN_TIMEOUT: Final = 10.0
-"""Between SIGTERM and SIGKILL."""
+DRAIN_TIMEOUT: Final = 30.0
+"""Between SIGTERM and SIGKILL. A service may need 10 s for its requests, 10 s for the bus and 8 s for its records."""
+
+SIGNALS_HEEDED: Final = 2
+"""The first asks for a clean end, the second for one at once."""
+
+SIGNALS_APART: Final = 0.1
+
+ABORT_TIMEOUT: Final = 5.0
+"""Between the signal that ends a part at once, where that is not SIGKILL, and SIGKILL."""
 
 PREVIOUS_OWNER_TIMEOUT: Final = 15.0
 """How long to wait for a Postgres whose supervisor was killed and which is still shutting down."""

@@ -90,12 +90,15 @@ class Platform:
         await self._stopped.wait()
 
     async def stop(self) -> None:
-        """Drain and stop everything; doing it twice is harmless."""
-        if self._running is not None:
-            await self._running.stop()
+        """Drain and stop everything; doing it twice is harmless. Cancelled, it ends everything at once."""
+        try:
+            if self._running is not None:
+                self._announce(Progress("platform", "stopping"))
+                await self._running.stop()
+        finally:
             self._running = None
-        self._claim.release()
-        self._stopped.set()
+            self._claim.release()
+            self._stopped.set()
 
     @property
     def _stack(self) -> Stack:

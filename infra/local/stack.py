@@ -1,5 +1,6 @@
 """What a local platform consists of, wired from its options, and the order in which it starts."""
 
+import asyncio
 import signal
 from pathlib import Path
 
@@ -53,10 +54,18 @@ class Stack:
         await together(*(self.parts.keep(program.name, self._service(program)) for program in self._options.programs))
 
     async def stop(self) -> None:
-        """Let the edge and the services finish what they are at, then stop what they stand on."""
-        await self.parts.stop(but=_BELOW_SERVICES)
-        await self._zygote.close()
-        await self.parts.stop()
+        """Let the edge and the services finish what they are at, then stop what they stand on.
+
+        Cancelled, which is how somebody says that this takes too long, it ends them at once.
+        """
+        try:
+            await self.parts.stop(but=_BELOW_SERVICES)
+            await self._zygote.close()
+            await self.parts.stop()
+        except asyncio.CancelledError:
+            await self.parts.abort()
+            await self._zygote.close()
+            raise
 
     def _service(self, program: ServiceProgram) -> service.Service:
         name = program.name

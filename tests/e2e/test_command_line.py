@@ -6,11 +6,13 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 import pytest
 
 from infra.demo import cases
@@ -21,6 +23,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 DEMO = Path(cases.__file__).parent / "workflows"
 PATIENCE = 60.0
+AT_ONCE = 3.0
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -195,8 +198,12 @@ async def test_up_serves_until_it_is_asked_to_end(elsewhere: dict[str, str]) -> 
     line = await asyncio.wait_for(process.stdout.readline(), PATIENCE)
     assert line.decode() == f"ready http://localhost:{elsewhere['AGENTIC_HTTP_PORT']}\n"
     assert (await agentic(elsewhere, "token")).code == 0
+    left = psutil.Process(process.pid).children(recursive=True)
+    began = time.monotonic()
     process.send_signal(signal.SIGTERM)
     assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
+    assert time.monotonic() - began < AT_ONCE
+    assert not [one for one in left if one.is_running()]
     assert (await agentic(elsewhere, "token")).code == 1
 
 
