@@ -16,6 +16,12 @@ class NotRunning(PlatformError):
     code = "not_running"
 
 
+class NotOurs(PlatformError):
+    """The data directory belongs to another user."""
+
+    code = "not_ours"
+
+
 class BadFile(PlatformError):
     """A file that was named cannot be read as what it should hold."""
 

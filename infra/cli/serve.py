@@ -9,8 +9,8 @@ import click
 import msgspec
 
 from infra.cli import output, running
+from infra.cli.environment import for_services
 from infra.cli.progress import Watching
-from infra.cli.target import OWN_VARIABLES
 from infra.local.options import Options
 from infra.local.platform import Platform
 from infra.local.signals import until_signal
@@ -18,9 +18,8 @@ from infra.local.signals import until_signal
 
 def platform_options(environment: Mapping[str, str] = os.environ, **more: str) -> Options:
     """Return what the platform is started with: the environment, and `more` variables for the services."""
-    inherited = {name: value for name, value in environment.items() if name not in OWN_VARIABLES}
     options = Options.from_environment(environment)
-    return msgspec.structs.replace(options, environment={**inherited, **more})
+    return msgspec.structs.replace(options, environment={**for_services(environment), **more})
 
 
 @asynccontextmanager

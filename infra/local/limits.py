@@ -37,4 +37,7 @@ ABORT_TIMEOUT: Final = 5.0
 PREVIOUS_OWNER_TIMEOUT: Final = 15.0
 """How long to wait for a Postgres whose supervisor was killed and which is still shutting down."""
 
+CLAIM_TRIES: Final = 5
+CLAIM_RETRY: Final = 0.01
+
 CONTROL_LINE_BYTES: Final = 1024 * 1024

@@ -30,7 +30,7 @@ class Platform:
         self._options = options
         self._announce = announce
         self._place = DataDir(options.data_dir)
-        self._claim = Claim(self._place.run / "supervisor.lock")
+        self._claim = Claim(self._place.lock)
         self._running: Stack | None = None
         self._stopped = asyncio.Event()
 
