@@ -11,6 +11,7 @@ from infra.cli import output
 from infra.cli.errors import Unreachable
 from infra.cli.target import Target, reach, tenant_option
 from infra.cli.tokens import connect
+from infra.local.nats_permissions import inbox_prefix
 from infra.local.signals import until_signal
 
 
@@ -42,7 +43,7 @@ async def _tail(subject: str, count: int | None, tenant: str, *, as_json: bool) 
     if target.nats_url is None:
         raise Unreachable("The address of NATS is not known: set AGENTIC_NATS_URL.")
     tenant_id = await _tenant_id(target)
-    client = await connect(target.nats_url, token=target.token, inbox_prefix=f"_INBOX_{tenant_id}")
+    client = await connect(target.nats_url, token=target.token, inbox_prefix=inbox_prefix(tenant_id))
     try:
         async with until_signal():
             subscription = await client.subscribe(f"events.{tenant_id}.{subject}")

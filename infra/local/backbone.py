@@ -9,13 +9,14 @@ from infra.local.kept import Announce, Progress
 from infra.local.keys import role_password
 from infra.local.nats import Nats
 from infra.local.nats_credentials import CALLOUT_ISSUER, Credentials
-from infra.local.nats_permissions import OPERATOR, SERVICES
+from infra.local.nats_permissions import OPERATOR
 from infra.local.parts import Parts
 from infra.local.paths import DataDir, socket_folder
 from infra.local.ports import inner_port
 from infra.local.postgres import ADMIN, Postgres
 from infra.migrate import migrate
 from infra.provision import dsn
+from shared.settings import SERVICES
 
 _LONGEST_SOCKET = ".s.PGSQL.65535.lock"
 

@@ -11,13 +11,13 @@ from infra.local.forks import Zygote
 from infra.local.kept import Announce, Progress
 from infra.local.keys import secret_key
 from infra.local.limits import FIRST_HTTP_PORT
-from infra.local.nats_permissions import SERVICES
 from infra.local.options import Options, ServiceProgram
 from infra.local.parts import Parts
 from infra.local.paths import DataDir, socket_folder
 from infra.local.ports import http_port
 from infra.local.together import together
 from infra.provision import dsn
+from shared.settings import SERVICES
 
 _BELOW_SERVICES = frozenset({"postgres", "nats", "zygote"})
 

@@ -13,10 +13,10 @@ import pytest_asyncio
 
 from infra.local.edge import Edge
 from infra.local.kept import Progress
-from infra.local.nats_permissions import SERVICES
 from infra.local.parts import Parts
 from infra.local.paths import DataDir
 from infra.local.ports import is_free
+from shared.settings import SERVICES
 from tests.conftest import reachable_folder
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
