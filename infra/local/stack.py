@@ -9,7 +9,7 @@ from infra.local.backbone import Bus, Database
 from infra.local.edge import Edge
 from infra.local.forks import Zygote
 from infra.local.kept import Announce, Progress
-from infra.local.keys import secret_key
+from infra.local.keys import master_key, secret_key
 from infra.local.limits import FIRST_HTTP_PORT
 from infra.local.options import Options, ServiceProgram
 from infra.local.parts import Parts
@@ -28,7 +28,8 @@ class Stack:
     def __init__(self, options: Options, place: DataDir, announce: Announce) -> None:
         self._options = options
         self._place = place
-        self._key = secret_key(place.secret_key)
+        key = secret_key(place.secret_key)
+        self._key = master_key(key)  # all that the tenant service is told: the logins' passwords do not follow from it
         port = http_port(options.http_port)
         if options.http_port is None and port != FIRST_HTTP_PORT:
             announce(Progress("edge", "note", detail=f"port {FIRST_HTTP_PORT} is taken: using {port}"))
@@ -37,7 +38,7 @@ class Stack:
         sockets = socket_folder(place.run, f"{max(every, key=len)}.sock", place.run / "service-sockets", None)
         self._sockets = {name: sockets / f"{name}.sock" for name in every}
         self.parts = Parts(place, announce)
-        self.database = Database(place, self._key, options.postgres_dsn, announce)
+        self.database = Database(place, key, options.postgres_dsn, announce)
         self.bus = Bus(place, options.nats_url)
         self.edge = Edge(port=port, sockets=self._sockets, state=place.edge, log=place.log("edge"))
         preload = [module for program in options.programs for module in program.preload]
