@@ -20,6 +20,7 @@ from infra.local.limits import (
     RESTART_DELAY_FIRST,
     RESTART_DELAY_MAX,
     RESTART_STEADY_AFTER,
+    UNSERVED_DRAIN_TIMEOUT,
 )
 from shared.errors import PlatformError
 
@@ -78,12 +79,15 @@ class Kept:
         try:
             await self._start_once()
         except BaseException:
-            await self.stop()
+            await self._stop(UNSERVED_DRAIN_TIMEOUT)
             raise
         self._keeper = asyncio.create_task(self._keep(), name=f"keep {self.part.name}")
 
     async def stop(self) -> None:
         """Ask it to end, wait for it to drain, and end it if it does not. Cancelled, it ends it at once."""
+        await self._stop(self.part.drain_seconds)
+
+    async def _stop(self, patience: float) -> None:
         try:
             if self._keeper is not None:
                 self._keeper.cancel()
@@ -91,7 +95,7 @@ class Kept:
                 self._keeper = None
             if self._running is not None:
                 self.signal(self.part.stop_signal)
-                await asyncio.wait_for(asyncio.shield(self._running.wait()), self.part.drain_seconds)
+                await asyncio.wait_for(asyncio.shield(self._running.wait()), patience)
         except (TimeoutError, asyncio.CancelledError) as ended:
             await self.abort()
             if isinstance(ended, asyncio.CancelledError):
@@ -121,6 +125,7 @@ class Kept:
     async def _start_once(self) -> None:
         began = time.monotonic()
         self._announce(Progress(self.part.name, "starting"))
+        logged = self.part.log.stat().st_size if self.part.log.exists() else 0
         self._running = await self.part.spawn()
         self.part.pid_file.write_text(f"{self._running.pid}\n")
         answers = asyncio.ensure_future(self.part.ready())
@@ -130,9 +135,11 @@ class Kept:
             if answers.done():
                 answers.result()
             elif ends.done():
-                raise StartFailed(f"{self.part.name} ended with {ends.result()} while starting.\n{self._log_tail()}")
+                what = f"{self.part.name} ended with {ends.result()} while starting"
+                raise StartFailed(f"{what}. {self._said_since(logged)}")
             else:
-                raise StartFailed(f"{self.part.name} did not answer in {READY_TIMEOUT:.0f} s.\n{self._log_tail()}")
+                what = f"{self.part.name} did not answer in {READY_TIMEOUT:.0f} s"
+                raise StartFailed(f"{what}. {self._said_since(logged)}")
         finally:
             for task in (answers, ends):
                 task.cancel()
@@ -172,9 +179,10 @@ class Kept:
         self._running = None
         self.part.pid_file.unlink(missing_ok=True)
 
-    def _log_tail(self) -> str:
+    def _said_since(self, offset: int) -> str:
+        """Return the end of what it has logged from there on: what earlier ones wrote only misleads."""
         try:
-            text = self.part.log.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace")
+            text = self.part.log.read_bytes()[offset:][-LOG_TAIL_BYTES:].decode(errors="replace").rstrip()
         except FileNotFoundError:
-            return f"It wrote no log ({self.part.log})."
-        return f"The end of {self.part.log}:\n{text}"
+            text = ""
+        return f"The end of {self.part.log}:\n{text}" if text else f"It wrote nothing to {self.part.log}."

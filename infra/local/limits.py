@@ -26,6 +26,9 @@ RESTART_STEADY_AFTER: Final = 10.0
 DRAIN_TIMEOUT: Final = 30.0
 """Between SIGTERM and SIGKILL. A service may need 10 s for its requests, 10 s for the bus and 8 s for its records."""
 
+UNSERVED_DRAIN_TIMEOUT: Final = 5.0
+"""The same for what never answered: it has nothing to finish."""
+
 SIGNALS_HEEDED: Final = 2
 """The first asks for a clean end, the second for one at once."""
 

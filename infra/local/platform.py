@@ -41,6 +41,7 @@ class Platform:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._announce(Progress("platform", "stopping"))
         await self.stop()
 
     @property
@@ -79,6 +80,10 @@ class Platform:
         try:
             self._running = Stack(self._options, self._place, self._announce)
             await self._running.start()
+        except asyncio.CancelledError:
+            self._announce(Progress("platform", "stopping"))
+            await self.stop()
+            raise
         except BaseException:
             await self.stop()
             raise
@@ -93,7 +98,6 @@ class Platform:
         """Drain and stop everything; doing it twice is harmless. Cancelled, it ends everything at once."""
         try:
             if self._running is not None:
-                self._announce(Progress("platform", "stopping"))
                 await self._running.stop()
         finally:
             self._running = None

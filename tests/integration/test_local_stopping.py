@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
+from infra.local.errors import StartFailed
 from infra.local.kept import Kept, Part, Progress
 from infra.local.limits import DRAIN_TIMEOUT
 from shared.limits import DRAIN_S, HTTP_DRAIN_S
@@ -123,6 +124,24 @@ async def test_a_part_that_does_not_end_in_time_is_killed(tmp_path: Path) -> Non
     assert not psutil.pid_exists(pid)
     assert not part.pid_file.exists()
     assert said[-1] == Progress("deaf", "stopped")
+
+
+async def test_a_start_that_fails_shows_what_this_start_said(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("what an earlier one said\n")
+
+    async def spawn() -> asyncio.subprocess.Process:
+        with log.open("ab") as out:
+            return await asyncio.create_subprocess_exec(
+                sys.executable, "-c", "import sys; print('no such luck'); sys.exit(3)", stdout=out
+            )
+
+    async def ready() -> None:
+        await asyncio.Event().wait()
+
+    kept = Kept(Part("unlucky", spawn, ready, log, tmp_path / "pid"), lambda _: None)
+    with pytest.raises(StartFailed, match=r"unlucky ended with 3 while starting. The end of .*/log:\nno such luck$"):
+        await kept.start()
 
 
 def test_a_service_has_the_time_that_it_may_need() -> None:
