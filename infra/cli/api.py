@@ -93,11 +93,17 @@ class Api:
             response = await self._client.request(
                 method, path, content=content, params=dict(params or {}), headers=sent
             )
-        except httpx2.TransportError as error:
-            raise Unreachable(f"Nothing answers at {self.url}: {reason(error)}.") from error
+        except (httpx2.TransportError, httpx2.InvalidURL) as error:
+            raise Unreachable(
+                f"Nothing answers at {self.url}: {reason(error).rstrip('.')}. See `agentic doctor`."
+            ) from error
         if response.status_code >= _FIRST_ERROR:
             raise _refusal(response)
-        return msgspec.json.decode(response.content, type=answer)
+        try:
+            return msgspec.json.decode(response.content, type=answer)
+        except msgspec.MsgspecError as error:
+            message = f"What answers at {self.url} is not this platform, or of another release: {error}."
+            raise Unreachable(message) from error
 
 
 def _refusal(response: httpx2.Response) -> ApiRefused:

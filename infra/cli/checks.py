@@ -1,5 +1,6 @@
 """What must be right on this machine for the platform to run, one function a check."""
 
+import asyncio
 import importlib.metadata
 import os
 import shutil
@@ -12,7 +13,7 @@ import httpx2
 
 from infra import services
 from infra.cli import outside, running
-from infra.cli.environment import unknown
+from infra.cli.environment import variables
 from infra.cli.errors import NotOurs, reason
 from infra.cli.finding import Finding
 from infra.cli.limits import DISK_LOW_BYTES, PROBE_TIMEOUT
@@ -38,18 +39,12 @@ def examine(environment: Mapping[str, str] = os.environ) -> Iterator[Finding]:
     except BadEnvironment as error:
         yield Finding("environment", "wrong", error.message, "Correct the variable or unset it.")
         return
-    yield from _variables(environment)
+    yield from variables(environment)
     yield from _programs(options)
     yield from _servers(options)
     yield _folder(options.data_dir)
     yield _disk(options.data_dir)
     yield from _running(options)
-
-
-def _variables(environment: Mapping[str, str]) -> Iterator[Finding]:
-    for variable, near in unknown(environment):
-        remedy = f"Unset it, or did you mean {near}?" if near else "Unset it."
-        yield Finding("environment", "wrong", f"{variable} is no setting: no service starts with it", remedy)
 
 
 def _running(options: Options) -> Iterator[Finding]:
@@ -115,9 +110,9 @@ def _servers(options: Options) -> Iterator[Finding]:
     if options.postgres_dsn is None:
         yield _account()
     else:
-        yield from outside.postgres(options.postgres_dsn)
+        yield from asyncio.run(outside.postgres(options.postgres_dsn))
     if options.nats_url is not None:
-        yield from outside.nats_server(options.nats_url)
+        yield from asyncio.run(outside.nats_server(options.nats_url))
 
 
 def _account() -> Finding:

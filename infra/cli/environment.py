@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Iterator, Mapping
 
+from infra.cli.finding import Finding
 from shared.settings import PREFIX, SERVICES, Settings
 
 # What only the command line reads: a service would refuse them as no setting of its own.
@@ -14,8 +15,8 @@ def for_services(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name not in OWN_VARIABLES}
 
 
-def unknown(environment: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
-    """Yield each variable that would keep every service from starting, and the known one that is nearest if any.
+def variables(environment: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield what is wrong with the variables: any that is unknown would keep every service from starting.
 
     Those of one service (`AGENTIC_TENANT_…`) are for it to judge.
     """
@@ -24,4 +25,5 @@ def unknown(environment: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
     for variable in sorted(environment):
         if variable.startswith(PREFIX) and variable not in known and not variable.startswith(of_services):
             near = difflib.get_close_matches(variable, known, n=1)
-            yield variable, near[0] if near else None
+            remedy = f"Unset it, or did you mean {near[0]}?" if near else "Unset it."
+            yield Finding("environment", "wrong", f"{variable} is no setting: no service starts with it", remedy)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from infra.local.errors import BadEnvironment, PortTaken
 from shared.errors import FieldFault, PlatformError
 
 
@@ -28,6 +29,12 @@ class BadFile(PlatformError):
     code = "bad_file"
 
 
+class BadInput(PlatformError):
+    """An argument is not what it must be."""
+
+    code = "bad_input"
+
+
 class ApiRefused(PlatformError):
     """The API answered with an error: its own code, sentence and faults."""
 
@@ -41,3 +48,8 @@ class Unreachable(PlatformError):
     """Nothing answers at the platform's address."""
 
     code = "unreachable"
+
+
+def exit_code(error: PlatformError) -> int:
+    """Return 2 for what the caller has to say differently, 1 for what could not be done."""
+    return 2 if isinstance(error, BadEnvironment | PortTaken | BadFile | BadInput) else 1

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,44 +20,41 @@ _SQL = load_queries(Path(__file__).with_name("probes.sql"))
 _MIB = 1024 * 1024
 
 
-def postgres(dsn: str) -> Iterator[Finding]:
+async def postgres(dsn: str) -> list[Finding]:
     """Check the server of an administrator's connection string."""
     where = _address(dsn)
     try:
-        seen = asyncio.run(_capabilities(dsn))
+        seen = await _capabilities(dsn)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError) as error:
         remedy = "Start it, or correct AGENTIC_POSTGRES_DSN; unset, the platform brings a Postgres of its own."
-        yield Finding("postgres", "wrong", f"{where}: {reason(error)}", remedy)
-        return
-    yield Finding("postgres", "ok", f"PostgreSQL {seen['version']} at {where}")
+        return [Finding("postgres", "wrong", f"{where}: {reason(error)}", remedy)]
+    found = [Finding("postgres", "ok", f"PostgreSQL {seen['version']} at {where}")]
     if not seen["administers"]:
         remedy = "Give AGENTIC_POSTGRES_DSN a superuser's login, or one with CREATEROLE and CREATEDB."
-        yield Finding("postgres", "wrong", f"{seen['login']} may not create roles and databases", remedy)
-    if not seen["vectors"]:
-        remedy = "Install pgvector on that server (Debian: postgresql-<version>-pgvector; image: pgvector/pgvector)."
-        yield Finding("pgvector", "wrong", f"{where} has no extension `vector`", remedy)
-    else:
-        yield Finding("pgvector", "ok", "available")
+        found = [Finding("postgres", "wrong", f"{seen['login']} may not create roles and databases", remedy)]
+    if seen["vectors"]:
+        return [*found, Finding("pgvector", "ok", "available")]
+    remedy = "Install pgvector on that server (Debian: postgresql-<version>-pgvector; image: pgvector/pgvector)."
+    return [*found, Finding("pgvector", "wrong", f"{where} has no extension `vector`", remedy)]
 
 
-def nats_server(url: str) -> Iterator[Finding]:
+async def nats_server(url: str) -> list[Finding]:
     """Check the server at this address, with the credentials that are in it."""
     where = _address(url)
     try:
-        version, max_payload, jetstream = asyncio.run(_server(url))
+        version, max_payload, jetstream = await _server(url)
     except _NoNats as error:
         remedy = "Start it, or correct AGENTIC_NATS_URL; unset, the platform brings a NATS server of its own."
-        yield Finding("nats", "wrong", f"{where}: {error}", remedy)
-        return
-    yield Finding("nats", "ok", f"{version.strip('<>')} at {where}")
+        return [Finding("nats", "wrong", f"{where}: {error}", remedy)]
+    found = [Finding("nats", "ok", f"{version.strip('<>')} at {where}")]
     if max_payload < NATS_MAX_PAYLOAD:
         remedy = f"Set `max_payload: {NATS_MAX_PAYLOAD // _MIB}MB` in its configuration."
-        yield Finding("nats", "note", f"messages may have {max_payload:,} bytes only: larger results fail", remedy)
+        detail = f"messages may have {max_payload:,} bytes only: larger results fail"
+        found.append(Finding("nats", "note", detail, remedy))
     if jetstream:
-        yield Finding("jetstream", "ok", "on")
-    else:
-        remedy = "Start it with JetStream: `nats-server -js`, or `jetstream {}` in its configuration."
-        yield Finding("jetstream", "wrong", f"{where} has none for this login", remedy)
+        return [*found, Finding("jetstream", "ok", "on")]
+    remedy = "Start it with JetStream: `nats-server -js`, or `jetstream {}` in its configuration."
+    return [*found, Finding("jetstream", "wrong", f"{where} has none for this login", remedy)]
 
 
 class _NoNats(Exception):
