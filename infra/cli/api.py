@@ -31,7 +31,7 @@ class Api:
     Raises `ApiRefused` for an error answer and `Unreachable` where there is none.
     """
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, transport: httpx2.AsyncBaseTransport | None = None) -> None:
         self.url = url.rstrip("/")
         address = httpx2.URL(self.url)
         self._client = httpx2.AsyncClient(
@@ -39,6 +39,7 @@ class Api:
             headers={"Authorization": f"Bearer {token}"},
             timeout=httpx2.Timeout(REQUEST_TIMEOUT, connect=CONNECT_TIMEOUT),
             trust_env=address.host not in _LOOPBACK,  # a proxy for the world cannot reach this machine's loopback
+            transport=transport,
         )
 
     async def __aenter__(self) -> Self:
@@ -92,11 +93,17 @@ class Api:
             response = await self._client.request(
                 method, path, content=content, params=dict(params or {}), headers=sent
             )
-        except httpx2.TransportError as error:
-            raise Unreachable(f"Nothing answers at {self.url}: {reason(error)}.") from error
+        except (httpx2.TransportError, httpx2.InvalidURL) as error:
+            raise Unreachable(
+                f"Nothing answers at {self.url}: {reason(error).rstrip('.')}. See `agentic doctor`."
+            ) from error
         if response.status_code >= _FIRST_ERROR:
             raise _refusal(response)
-        return msgspec.json.decode(response.content, type=answer)
+        try:
+            return msgspec.json.decode(response.content, type=answer)
+        except msgspec.MsgspecError as error:
+            message = f"What answers at {self.url} is not this platform, or of another release: {error}."
+            raise Unreachable(message) from error
 
 
 def _refusal(response: httpx2.Response) -> ApiRefused:

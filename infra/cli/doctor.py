@@ -8,13 +8,14 @@ from infra.cli.checks import examine
 _MARKS = {"ok": "[green]✓[/green]", "note": "[yellow]•[/yellow]", "wrong": "[red]✗[/red]"}
 
 
-@click.command()
+@click.command(epilog=output.examples("agentic doctor", "AGENTIC_POSTGRES_DSN=postgresql://… agentic doctor"))
 @output.json_option
 @click.pass_context
 def doctor(context: click.Context, *, as_json: bool) -> None:
     """Say what is wrong on this machine, and what to do.
 
-    Looks at Python, programs, ports, disk, the data directory and the platform that runs on it.
+    Looks at Python, programs, variables, the servers that AGENTIC_POSTGRES_DSN and AGENTIC_NATS_URL name, port, disk,
+    the data directory and the platform that runs on it. Changes nothing.
 
     Exits with 1 if anything is wrong.
     """

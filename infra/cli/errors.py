@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from infra.local.errors import BadEnvironment, PortTaken
 from shared.errors import FieldFault, PlatformError
 
 
@@ -16,10 +17,22 @@ class NotRunning(PlatformError):
     code = "not_running"
 
 
+class NotOurs(PlatformError):
+    """The data directory belongs to another user."""
+
+    code = "not_ours"
+
+
 class BadFile(PlatformError):
     """A file that was named cannot be read as what it should hold."""
 
     code = "bad_file"
+
+
+class BadInput(PlatformError):
+    """An argument is not what it must be."""
+
+    code = "bad_input"
 
 
 class ApiRefused(PlatformError):
@@ -35,3 +48,8 @@ class Unreachable(PlatformError):
     """Nothing answers at the platform's address."""
 
     code = "unreachable"
+
+
+def exit_code(error: PlatformError) -> int:
+    """Return 2 for what the caller has to say differently, 1 for what could not be done."""
+    return 2 if isinstance(error, BadEnvironment | PortTaken | BadFile | BadInput) else 1

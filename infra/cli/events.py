@@ -6,11 +6,13 @@ from typing import Any
 import click
 import msgspec
 from nats.aio.msg import Msg
+from nats.errors import BadSubjectError
 
 from infra.cli import output
-from infra.cli.errors import Unreachable
+from infra.cli.errors import BadInput, Unreachable
 from infra.cli.target import Target, reach, tenant_option
 from infra.cli.tokens import connect
+from infra.local.nats_permissions import inbox_prefix
 from infra.local.signals import until_signal
 
 
@@ -23,7 +25,7 @@ def events() -> None:
     """Listen to the platform's events."""
 
 
-@events.command()
+@events.command(epilog=output.examples("agentic events tail", "agentic events tail 'workflow.execution.*' --count 2"))
 @click.argument("subject", default=">")
 @click.option("--count", type=click.IntRange(min=1), help="Stop after so many events.")
 @tenant_option
@@ -42,10 +44,13 @@ async def _tail(subject: str, count: int | None, tenant: str, *, as_json: bool) 
     if target.nats_url is None:
         raise Unreachable("The address of NATS is not known: set AGENTIC_NATS_URL.")
     tenant_id = await _tenant_id(target)
-    client = await connect(target.nats_url, token=target.token, inbox_prefix=f"_INBOX_{tenant_id}")
+    client = await connect(target.nats_url, token=target.token, inbox_prefix=inbox_prefix(tenant_id))
     try:
         async with until_signal():
-            subscription = await client.subscribe(f"events.{tenant_id}.{subject}")
+            try:
+                subscription = await client.subscribe(f"events.{tenant_id}.{subject}")
+            except BadSubjectError as error:
+                raise BadInput(f"{subject!r} is no NATS pattern.") from error
             await client.flush()
             if not as_json:
                 click.echo(f"listening to events.{tenant_id}.{subject}", err=True)
@@ -55,6 +60,8 @@ async def _tail(subject: str, count: int | None, tenant: str, *, as_json: bool) 
                 seen += 1
                 if seen == count:
                     break
+            else:
+                raise Unreachable("NATS ended the connection: the platform stopped, or the token has expired.")
     finally:
         await client.close()
 

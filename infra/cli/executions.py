@@ -1,6 +1,7 @@
 """`agentic executions`: watch one as it goes, read the history of one."""
 
 import asyncio
+from uuid import UUID
 
 import click
 import msgspec
@@ -18,14 +19,18 @@ def executions() -> None:
     """Look at executions."""
 
 
-@executions.command()
-@click.argument("execution_id", metavar="ID")
+@executions.command(epilog=output.examples("agentic executions watch 01980c7e-…"))
+@click.argument("execution_id", metavar="ID", type=click.UUID)
 @tenant_option
 @output.json_option
 @click.pass_context
-def watch(context: click.Context, execution_id: str, *, tenant: str, as_json: bool) -> None:
-    """Print an execution's events as they happen, until it ends. Exits with 1 unless it completes."""
-    execution = asyncio.run(_watch(execution_id, tenant, as_json=as_json))
+def watch(context: click.Context, execution_id: UUID, *, tenant: str, as_json: bool) -> None:
+    """Print an execution's events as they happen, until it ends.
+
+    ID is the execution's, as `workflows run` prints it. Events that happened already come first. Exits with 1 unless
+    it completes.
+    """
+    execution = asyncio.run(_watch(str(execution_id), tenant, as_json=as_json))
     if not as_json:
         output.stdout.print(f"{output.coloured(execution.status)}  {output.milliseconds(execution.duration_ms)}")
     context.exit(0 if execution.status == "completed" else 1)
@@ -38,13 +43,21 @@ async def _watch(execution_id: str, tenant: str, *, as_json: bool) -> Execution:
         return await history.execution_of(api, execution_id)
 
 
-@executions.command("history")
-@click.argument("execution_id", metavar="ID")
+@executions.command(
+    "history",
+    epilog=output.examples(
+        "agentic executions history 01980c7e-…", "agentic executions history 01980c7e-… --json | jq .type"
+    ),
+)
+@click.argument("execution_id", metavar="ID", type=click.UUID)
 @tenant_option
 @output.json_option
-def recorded(execution_id: str, *, tenant: str, as_json: bool) -> None:
-    """Print the recorded events of an execution (with --json one to a line, whole)."""
-    asyncio.run(_history(execution_id, tenant, as_json=as_json))
+def recorded(execution_id: UUID, *, tenant: str, as_json: bool) -> None:
+    """Print the recorded events of an execution (with --json one to a line, whole).
+
+    ID is the execution's, as `workflows run` prints it.
+    """
+    asyncio.run(_history(str(execution_id), tenant, as_json=as_json))
 
 
 async def _history(execution_id: str, tenant: str, *, as_json: bool) -> None:

@@ -25,14 +25,12 @@ async def execution_of(api: Api, execution_id: str) -> Execution:
 
 async def recorded(api: Api, execution_id: str) -> AsyncIterator[Event]:
     """Yield the whole history."""
-    seen = 0
-    while True:
-        page = await api.get(f"{path_of(execution_id)}/events", EventPage, offset=seen, limit=EVENTS_PAGE)
+    after: int | None = 0
+    while after is not None:
+        page = await api.get(f"{path_of(execution_id)}/events", EventPage, after=after, limit=EVENTS_PAGE)
         for event in page.events:
             yield event
-        seen += len(page.events)
-        if not page.events or page.total is None or seen >= page.total:
-            return
+        after = page.next_after
 
 
 async def follow(api: Api, execution_id: str) -> AsyncIterator[Event]:

@@ -1,7 +1,11 @@
 """What a command prints: for people, or as JSON for programs (`--json`). Results on stdout, the rest on stderr."""
 
+import os
+import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -9,7 +13,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from shared.errors import PlatformError
+from shared.errors import FieldFault, PlatformError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,6 +29,23 @@ _COLOURS = {"completed": "green", "failed": "red", "cancelled": "red", "running"
 def json_option(command: F) -> F:
     """Add `--json`, passed to the command as `as_json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")(command)
+
+
+def examples(*lines: str) -> str:
+    """Return a command's epilog: how it is called."""
+    title = "Example:" if len(lines) == 1 else "Examples:"
+    return "\b\n" + "\n".join((title, *(f"  {line}" for line in lines)))
+
+
+def command(*arguments: str) -> str:
+    """Return a command line that works in another terminal, in this folder, with the platform of this one."""
+    own = Path(sys.argv[0])
+    program = "agentic"
+    if own.name == program and shutil.which(program) is None:
+        program = os.path.relpath(own)
+    folder = os.environ.get("AGENTIC_DATA_DIR")
+    before = f"AGENTIC_DATA_DIR={shlex.quote(folder)} " if folder else ""
+    return before + " ".join((program, *arguments))
 
 
 def say_json(value: Any) -> None:
@@ -54,11 +75,23 @@ def milliseconds(duration: float | None) -> str:
 
 def report(error: PlatformError, *, as_json: bool) -> None:
     """Print an error with all its faults on stderr."""
+    report_of(error.code, error.message, error.faults, error.details, as_json=as_json)
+
+
+def report_of(
+    code: str,
+    message: str,
+    faults: Sequence[FieldFault] = (),
+    details: dict[str, Any] | None = None,
+    *,
+    as_json: bool,
+) -> None:
+    """Print an error that is none of the platform's in the same shape."""
     if as_json:
-        body = {"code": error.code, "message": error.message, "errors": error.faults, "details": error.details}
+        body = {"code": code, "message": message, "errors": faults, "details": details or {}}
         click.echo(msgspec.json.encode({"error": body}), err=True)
         return
-    click.echo(f"Error: {error.message} ({error.code})", err=True)
-    for fault in error.faults:
+    click.echo(f"Error: {message} ({code})" if "\n" not in message else f"Error: {message}", err=True)
+    for fault in faults:
         where = f"{fault.path}: " if fault.path else ""
         click.echo(f"  {where}{fault.message} ({fault.code})", err=True)

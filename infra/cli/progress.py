@@ -45,6 +45,9 @@ class Watching:
                 self._console.print(f"[red]✗[/red] {name} ended: {detail}", markup=True)
             case "note":
                 self._console.print(f"[yellow]•[/yellow] {name}: {detail}")
+            case "stopping":
+                self._starting.clear()
+                self._console.print("stopping… [dim](once more ends everything at once)[/dim]")
             case "stopped":
                 self._starting.pop(name, None)
         if self._starting:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from infra.cli.errors import NotRunning
+from infra.cli.errors import NotOurs, NotRunning
+from infra.local.claim import holder
 from infra.local.nats_credentials import Credentials
 from infra.local.nats_permissions import OPERATOR
 from infra.local.options import Options
@@ -47,18 +48,18 @@ def recorded(platform: Platform, folder: Path) -> Iterator[None]:
 
 
 def look(folder: Path) -> Running | None:
-    """Return the platform that runs on `folder`, if any. What a killed one left behind does not count."""
+    """Return the platform that runs on `folder`, if any. What a killed one left behind does not count.
+
+    Raises `NotOurs` for another user's folder.
+    """
     try:
         running = msgspec.json.decode(_record(folder).read_bytes(), type=Running)
+        held = holder(DataDir(folder).lock)
     except FileNotFoundError:
         return None
-    try:
-        os.kill(running.pid, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        pass  # it lives, as another user
-    return running
+    except PermissionError as error:
+        raise NotOurs(f"{folder} is another user's: set AGENTIC_DATA_DIR to a folder of yours.") from error
+    return None if held is None else running
 
 
 def find(folder: Path) -> Running:

@@ -16,7 +16,12 @@ class Workflow(msgspec.Struct):
 
 class WorkflowPage(msgspec.Struct):
     workflows: list[Workflow]
-    next_cursor: str | None = None
+
+
+class Validation(msgspec.Struct):
+    """A definition that could run, and the slug that it would have."""
+
+    slug: str
 
 
 class StepRun(msgspec.Struct):
@@ -60,6 +65,7 @@ class Event(msgspec.Struct):
 
 
 class EventPage(msgspec.Struct):
+    """A stretch of a history; `next_after` is None at its end."""
+
     events: list[Event]
-    total: int | None = None
-    next_cursor: str | None = None
+    next_after: int | None = None

@@ -13,9 +13,6 @@ from infra.cli.tokens import issue_token
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# What only these commands read: a service would refuse them as no setting of its own.
-OWN_VARIABLES = frozenset({"AGENTIC_URL", "AGENTIC_TOKEN"})
-
 
 class Target(msgspec.Struct, frozen=True):
     """Addresses and a bearer token. `nats_url` is None where only the HTTP address is known."""

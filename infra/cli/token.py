@@ -9,13 +9,17 @@ from infra.cli.target import tenant_option
 from infra.cli.tokens import IssuedToken, issue_token
 
 
-@click.command()
+@click.command(
+    epilog=output.examples(
+        "agentic token", 'curl -H "Authorization: Bearer $(agentic token)" "$(agentic url)/api/v1/auth/me"'
+    )
+)
 @tenant_option
 @output.json_option
 def token(*, tenant: str, as_json: bool) -> None:
     """Print a bearer token of a tenant's admin, and nothing else.
 
-    Needs the data directory of a running platform, where its operator's key lies.
+    Needs the data directory of a running platform (AGENTIC_DATA_DIR), where its operator's key lies.
     """
     issued = asyncio.run(_issue(tenant))
     if as_json:

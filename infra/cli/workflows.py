@@ -9,7 +9,7 @@ import msgspec
 
 from infra.cli import catalogue, output
 from infra.cli.definitions import read_definition
-from infra.cli.errors import BadFile
+from infra.cli.errors import BadFile, BadInput
 from infra.cli.shapes import Execution, Workflow
 from infra.cli.target import reach, tenant_option
 
@@ -21,12 +21,15 @@ def workflows() -> None:
     """Work with workflow definitions (JSON or YAML files)."""
 
 
-@workflows.command()
+@workflows.command(epilog=output.examples("agentic workflows validate area.yaml"))
 @click.argument("file", type=_FILE)
 @tenant_option
 @output.json_option
 def validate(file: Path, *, tenant: str, as_json: bool) -> None:
-    """Check a definition and list everything that is wrong with it. Stores nothing."""
+    """Check a definition and list everything that is wrong with it.
+
+    FILE is a definition in JSON or YAML. Nothing is stored. Exits with 1 if it is not valid.
+    """
     definition = read_definition(file)
     answer = asyncio.run(_validate(definition, tenant))
     if as_json:
@@ -40,12 +43,16 @@ async def _validate(definition: dict[str, Any], tenant: str) -> dict[str, Any]:
         return await api.post("/workflows/workflows/validate", dict[str, Any], definition)
 
 
-@workflows.command()
+@workflows.command(epilog=output.examples("agentic workflows apply area.yaml"))
 @click.argument("file", type=_FILE)
 @tenant_option
 @output.json_option
 def apply(file: Path, *, tenant: str, as_json: bool) -> None:
-    """Store a definition and make it active; an existing workflow of the same slug gets a new revision."""
+    """Store a definition and make it active.
+
+    FILE is a definition in JSON or YAML. If a workflow has its slug (the one that it names, or that its name gives),
+    that workflow gets a new revision.
+    """
     workflow = asyncio.run(_apply(read_definition(file), tenant))
     if as_json:
         output.say_json(workflow)
@@ -58,7 +65,12 @@ async def _apply(definition: dict[str, Any], tenant: str) -> Workflow:
         return await catalogue.apply(api, definition)
 
 
-@workflows.command()
+@workflows.command(
+    epilog=output.examples(
+        """agentic workflows run area.yaml --input '{"width": 6, "height": 7}'""",
+        "agentic workflows run area --input @input.json",
+    )
+)
 @click.argument("what", metavar="FILE|SLUG")
 @click.option("--input", "input_text", default="{}", metavar="JSON|@FILE", help="The input: JSON, or @ and a file.")
 @tenant_option
@@ -67,7 +79,8 @@ async def _apply(definition: dict[str, Any], tenant: str) -> Workflow:
 def run(context: click.Context, what: str, *, input_text: str, tenant: str, as_json: bool) -> None:
     """Run a workflow, wait for its end and show its steps.
 
-    FILE is applied first; SLUG (or an id) names an active workflow. Exits with 1 unless the execution completes.
+    FILE is a definition in JSON or YAML (.json, .yaml, .yml) and is applied first; SLUG (or an id) names an active
+    workflow. Exits with 1 unless the execution completes.
     """
     file = Path(what)
     definition = read_definition(file) if file.suffix in {".json", ".yaml", ".yml"} else None
@@ -81,8 +94,8 @@ def run(context: click.Context, what: str, *, input_text: str, tenant: str, as_j
 
 async def _run(what: str, definition: dict[str, Any] | None, input_data: dict[str, Any], tenant: str) -> Execution:
     async with (await reach(tenant)).api() as api:
-        workflow = await (catalogue.find(api, what) if definition is None else catalogue.apply(api, definition))
-        return await catalogue.run(api, workflow.id, input_data)
+        workflow = what if definition is None else (await catalogue.apply(api, definition)).id
+        return await catalogue.run(api, workflow, input_data)
 
 
 def read_input(text: str) -> dict[str, Any]:
@@ -93,7 +106,7 @@ def read_input(text: str) -> dict[str, Any]:
     except OSError as error:
         raise BadFile(f"{text[1:]} cannot be read: {error.strerror}.") from error
     except msgspec.DecodeError as error:
-        raise BadFile(f"The input must be a JSON object: {error}.") from error
+        raise BadInput(f"The input must be a JSON object: {error}.") from error
 
 
 def show(execution: Execution) -> None:

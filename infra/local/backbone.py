@@ -9,13 +9,14 @@ from infra.local.kept import Announce, Progress
 from infra.local.keys import role_password
 from infra.local.nats import Nats
 from infra.local.nats_credentials import CALLOUT_ISSUER, Credentials
-from infra.local.nats_permissions import OPERATOR, SERVICES
+from infra.local.nats_permissions import OPERATOR
 from infra.local.parts import Parts
 from infra.local.paths import DataDir, socket_folder
 from infra.local.ports import inner_port
 from infra.local.postgres import ADMIN, Postgres
 from infra.migrate import migrate
 from infra.provision import dsn
+from shared.settings import SERVICES
 
 _LONGEST_SOCKET = ".s.PGSQL.65535.lock"
 
@@ -37,7 +38,8 @@ class Database:
             self._socket = (server.socket_host, server.port)
             self.admin_dsn = server.admin_dsn
             # SIGINT is Postgres's fast shutdown: it ends sessions instead of waiting for them.
-            await parts.keep("postgres", server, stop_signal=signal.SIGINT)
+            # SIGQUIT is its immediate one, which also takes its children along; the next start recovers.
+            await parts.keep("postgres", server, stop_signal=signal.SIGINT, abort_signal=signal.SIGQUIT)
         if await migrate(self.admin_dsn, self._key, services):
             self._announce(Progress("postgres", "note", detail="migrated"))
 

@@ -13,12 +13,14 @@ import msgspec
 
 from infra.local.errors import StartFailed
 from infra.local.limits import (
+    ABORT_TIMEOUT,
     DRAIN_TIMEOUT,
     LOG_TAIL_BYTES,
     READY_TIMEOUT,
     RESTART_DELAY_FIRST,
     RESTART_DELAY_MAX,
     RESTART_STEADY_AFTER,
+    UNSERVED_DRAIN_TIMEOUT,
 )
 from shared.errors import PlatformError
 
@@ -35,7 +37,7 @@ class Progress(msgspec.Struct, frozen=True):
     """Something that the person at the terminal may want to know. `seconds` is how long a start took."""
 
     name: str
-    state: Literal["starting", "ready", "ended", "stopped", "note"]
+    state: Literal["starting", "ready", "ended", "stopping", "stopped", "note"]
     seconds: float | None = None
     detail: str = ""
 
@@ -44,7 +46,10 @@ Announce = Callable[[Progress], None]
 
 
 class Part(msgspec.Struct, frozen=True):
-    """What to keep running: how it is started, how one sees that it answers, how it is asked to end."""
+    """What to keep running: how it is started, how one sees that it answers, how it is asked to end.
+
+    `stop_signal` lets it finish what it is at; `abort_signal` ends it at once.
+    """
 
     name: str
     spawn: Callable[[], Awaitable[Running]]
@@ -52,6 +57,7 @@ class Part(msgspec.Struct, frozen=True):
     log: Path
     pid_file: Path
     stop_signal: signal.Signals = signal.SIGTERM
+    abort_signal: signal.Signals = signal.SIGKILL
     drain_seconds: float = DRAIN_TIMEOUT
 
 
@@ -63,7 +69,6 @@ class Kept:
         self._announce = announce
         self._running: Running | None = None
         self._keeper: asyncio.Task[None] | None = None
-        self._stopping = False
 
     @property
     def pid(self) -> int | None:
@@ -74,26 +79,42 @@ class Kept:
         try:
             await self._start_once()
         except BaseException:
-            await self.stop()
+            await self._stop(UNSERVED_DRAIN_TIMEOUT)
             raise
         self._keeper = asyncio.create_task(self._keep(), name=f"keep {self.part.name}")
 
     async def stop(self) -> None:
-        """Ask it to end, wait for it to drain, and end it if it does not."""
-        self._stopping = True
+        """Ask it to end, wait for it to drain, and end it if it does not. Cancelled, it ends it at once."""
+        await self._stop(self.part.drain_seconds)
+
+    async def _stop(self, patience: float) -> None:
+        try:
+            if self._keeper is not None:
+                self._keeper.cancel()
+                await asyncio.gather(self._keeper, return_exceptions=True)
+                self._keeper = None
+            if self._running is not None:
+                self.signal(self.part.stop_signal)
+                await asyncio.wait_for(asyncio.shield(self._running.wait()), patience)
+        except (TimeoutError, asyncio.CancelledError) as ended:
+            await self.abort()
+            if isinstance(ended, asyncio.CancelledError):
+                raise
+        self._stopped()
+
+    async def abort(self) -> None:
+        """End it at once."""
         if self._keeper is not None:
             self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
-            self._keeper = None
-        if self._running is not None:
-            self.signal(self.part.stop_signal)
-            try:
-                await asyncio.wait_for(asyncio.shield(self._running.wait()), self.part.drain_seconds)
-            except TimeoutError:
-                self.signal(signal.SIGKILL)
-                await self._running.wait()
-            self._forget()
-            self._announce(Progress(self.part.name, "stopped"))
+        if self._running is None:
+            return
+        self.signal(self.part.abort_signal)
+        try:
+            await asyncio.wait_for(asyncio.shield(self._running.wait()), ABORT_TIMEOUT)
+        except TimeoutError:
+            self.signal(signal.SIGKILL)
+            await self._running.wait()
+        self._stopped()
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal if it runs."""
@@ -104,6 +125,7 @@ class Kept:
     async def _start_once(self) -> None:
         began = time.monotonic()
         self._announce(Progress(self.part.name, "starting"))
+        logged = self.part.log.stat().st_size if self.part.log.exists() else 0
         self._running = await self.part.spawn()
         self.part.pid_file.write_text(f"{self._running.pid}\n")
         answers = asyncio.ensure_future(self.part.ready())
@@ -113,9 +135,11 @@ class Kept:
             if answers.done():
                 answers.result()
             elif ends.done():
-                raise StartFailed(f"{self.part.name} ended with {ends.result()} while starting.\n{self._log_tail()}")
+                what = f"{self.part.name} ended with {ends.result()} while starting"
+                raise StartFailed(f"{what}. {self._said_since(logged)}")
             else:
-                raise StartFailed(f"{self.part.name} did not answer in {READY_TIMEOUT:.0f} s.\n{self._log_tail()}")
+                what = f"{self.part.name} did not answer in {READY_TIMEOUT:.0f} s"
+                raise StartFailed(f"{what}. {self._said_since(logged)}")
         finally:
             for task in (answers, ends):
                 task.cancel()
@@ -146,13 +170,19 @@ class Kept:
             await self._running.wait()
             self._forget()
 
+    def _stopped(self) -> None:
+        if self._running is not None:
+            self._forget()
+            self._announce(Progress(self.part.name, "stopped"))
+
     def _forget(self) -> None:
         self._running = None
         self.part.pid_file.unlink(missing_ok=True)
 
-    def _log_tail(self) -> str:
+    def _said_since(self, offset: int) -> str:
+        """Return the end of what it has logged from there on: what earlier ones wrote only misleads."""
         try:
-            text = self.part.log.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace")
+            text = self.part.log.read_bytes()[offset:][-LOG_TAIL_BYTES:].decode(errors="replace").rstrip()
         except FileNotFoundError:
-            return f"It wrote no log ({self.part.log})."
-        return f"The end of {self.part.log}:\n{text}"
+            text = ""
+        return f"The end of {self.part.log}:\n{text}" if text else f"It wrote nothing to {self.part.log}."

@@ -40,3 +40,8 @@ def write_secret(file: Path, text: str) -> None:
 def role_password(key: bytes, role: str) -> str:
     """Return a database role's password: hex HMAC-SHA256 of its name, so that nothing more must be stored."""
     return hmac.new(key, role.encode(), hashlib.sha256).hexdigest()
+
+
+def master_key(key: bytes) -> bytes:
+    """Return the tenant service's master key: 32 bytes that tell nothing of the secret that they are derived from."""
+    return bytes.fromhex(role_password(key, "tenant master key"))

@@ -10,11 +10,12 @@ from typing import Any
 from infra.local import daemon
 from infra.local.limits import READY_POLL
 from infra.local.nats_credentials import CALLOUT_ISSUER, Credentials
-from infra.local.nats_permissions import OPERATOR, SERVICES, inbox_prefix, rights
+from infra.local.nats_permissions import OPERATOR, rights
 from infra.local.ports import LOOPBACK
+from shared.limits import NATS_MAX_PAYLOAD
+from shared.settings import SERVICES
 
 ACCOUNT = "APP"
-MAX_PAYLOAD_BYTES = 4 * 1024 * 1024
 _GREETING = b"INFO "
 
 
@@ -66,7 +67,7 @@ def configuration(store: Path, credentials: Credentials, port: int) -> dict[str,
         "server_name": "agentic",
         "host": LOOPBACK,
         "port": port,
-        "max_payload": MAX_PAYLOAD_BYTES,
+        "max_payload": NATS_MAX_PAYLOAD,
         "jetstream": {"store_dir": str(store)},
         "accounts": {
             ACCOUNT: {"jetstream": "enabled", "users": [_user(name, credentials) for name in names]},
@@ -96,6 +97,3 @@ def _user(name: str, credentials: Credentials) -> dict[str, Any]:
     if allowed.answers:
         permissions["allow_responses"] = True
     return {"nkey": nkey, "permissions": permissions}
-
-
-__all__ = ["ACCOUNT", "Nats", "configuration", "inbox_prefix"]

@@ -5,10 +5,11 @@ prefix, so that no service can read the replies to another. Tenants get theirs f
 """
 
 import msgspec
+from nats.js.api import StreamConfig
 
-EVENTS, EXTERNAL, COMMANDS, DEADLETTER = "EVENTS", "EXTERNAL", "COMMANDS", "DEADLETTER"
+from shared.bus.streams import COMMANDS, EVENTS, EXTERNAL, STREAMS
+from shared.settings import SERVICES
 
-SERVICES = ("tenant", "mcp_gateway", "workflow", "rag", "agent")
 OPERATOR = "operator"
 
 
@@ -45,36 +46,28 @@ _OWN: dict[str, Rights] = {
         subscribe=("commands.workflow.>", "results.*", "answers.workflow.>"),
         answers=True,
     ),
+    # What they will say to others is added with what says it.
     "rag": Rights(
         publish=("results.*", "commands.rag.>"),
-        subscribe=("commands.rag.>", "queries.rag.*"),
+        subscribe=("commands.rag.>",),
         answers=True,
     ),
     "agent": Rights(
-        publish=(
-            "results.*",
-            "commands.agent.>",
-            "commands.mcp.>",
-            "commands.workflow.start-execution",
-            "queries.rag.*",
-        ),
-        subscribe=("commands.agent.>", "queries.agent.*", "answers.agent.>"),
+        publish=("results.*", "commands.agent.>"),
+        subscribe=("commands.agent.>",),
         answers=True,
     ),
 }
 
-# Whose durable consumers may read which stream; everyone hears the facts.
-_STREAMS: dict[str, tuple[str, ...]] = {
-    "tenant": (EVENTS,),
-    "mcp_gateway": (EVENTS,),
-    "workflow": (EVENTS, EXTERNAL, COMMANDS),
-    "rag": (EVENTS, COMMANDS),
-    "agent": (EVENTS, COMMANDS),
-}
+# Whose durable consumers may read which stream, besides the facts, which are for everyone.
+_ALSO_READS = {"workflow": (EXTERNAL, COMMANDS)}
 
 
 def inbox_prefix(user: str) -> str:
-    """Return the prefix of the reply subjects that only this user may subscribe (`inbox_prefix` of the client)."""
+    """Return the prefix of the reply subjects that only this user may subscribe (`inbox_prefix` of the client).
+
+    The same as the services' own (`shared.bus.broker`), whose module would bring FastStream into every command.
+    """
     return f"_INBOX_{user}"
 
 
@@ -88,39 +81,29 @@ def rights(service: str) -> Rights:
             f"deadletter.{service}",
             f"wake.{service}",
             "queries.tenant.*",
-            *_jetstream(_STREAMS[service]),
+            *_jetstream((EVENTS, *_ALSO_READS.get(service, ()))),
         ),
         subscribe=(*own.subscribe, f"wake.{service}", "events.>", f"{inbox_prefix(service)}.>"),
         answers=own.answers,
     )
 
 
-def _jetstream(streams: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the API subjects to declare the platform's streams and to work with consumers of some of them.
+def _jetstream(read: tuple[StreamConfig, ...]) -> tuple[str, ...]:
+    """Return the API subjects to declare the platform's streams and to read some of them by durable push consumers.
 
-    Deleting, purging or restoring a stream, and deleting a message, is for the operator.
+    Those are all that `shared.bus` uses. To change, purge or delete a stream or a consumer is for the operator.
     """
-    declare = tuple(
-        f"$JS.API.STREAM.{verb}.{name}"
-        for verb in ("CREATE", "UPDATE", "INFO")
-        for name in (EVENTS, EXTERNAL, COMMANDS, DEADLETTER)
-    )
-    consume = tuple(
+    declare = (f"$JS.API.STREAM.{verb}.{stream.name}" for verb in ("CREATE", "INFO") for stream in STREAMS)
+    consume = (
         subject
-        for stream in streams
+        for stream in read
         for subject in (
-            f"$JS.API.CONSUMER.CREATE.{stream}.>",
-            f"$JS.API.CONSUMER.DURABLE.CREATE.{stream}.*",
-            f"$JS.API.CONSUMER.INFO.{stream}.*",
-            f"$JS.API.CONSUMER.MSG.NEXT.{stream}.*",
-            f"$JS.API.CONSUMER.NAMES.{stream}",
-            f"$JS.API.CONSUMER.LIST.{stream}",
-            f"$JS.API.CONSUMER.DELETE.{stream}.*",
-            f"$JS.API.CONSUMER.UNPIN.{stream}.*",
-            f"$JS.API.DIRECT.GET.{stream}.>",
-            f"$JS.API.DIRECT.GET.{stream}",
-            f"$JS.ACK.{stream}.>",
-            f"$JS.FC.{stream}.>",
+            f"$JS.API.CONSUMER.DURABLE.CREATE.{stream.name}.*",
+            f"$JS.API.CONSUMER.INFO.{stream.name}.*",
+            f"$JS.ACK.{stream.name}.>",
         )
     )
-    return ("$JS.API.INFO", "$JS.API.STREAM.NAMES", *declare, *consume)
+    return (*declare, *consume)
+
+
+__all__ = ["OPERATOR", "SERVICES", "Rights", "inbox_prefix", "rights"]

@@ -1,12 +1,12 @@
 """All parts of a running platform by name."""
 
-import asyncio
 import signal
 from collections.abc import Awaitable, Collection
 from typing import Protocol
 
 from infra.local.kept import Announce, Kept, Part, Running
 from infra.local.paths import DataDir
+from infra.local.together import together
 
 
 class Source(Protocol):
@@ -24,7 +24,14 @@ class Parts:
         self._announce = announce
         self._kept: dict[str, Kept] = {}
 
-    async def keep(self, name: str, source: Source, *, stop_signal: signal.Signals = signal.SIGTERM) -> None:
+    async def keep(
+        self,
+        name: str,
+        source: Source,
+        *,
+        stop_signal: signal.Signals = signal.SIGTERM,
+        abort_signal: signal.Signals = signal.SIGKILL,
+    ) -> None:
         """Start a part and keep it running until it is stopped."""
         self._place.rotate_log(name)
         part = Part(
@@ -34,6 +41,7 @@ class Parts:
             log=self._place.log(name),
             pid_file=self._place.pid_file(name),
             stop_signal=stop_signal,
+            abort_signal=abort_signal,
         )
         self._kept[name] = kept = Kept(part, self._announce)
         await kept.start()
@@ -46,6 +54,12 @@ class Parts:
         self._kept[name].signal(signal.SIGKILL)
 
     async def stop(self, *, but: Collection[str] = ()) -> None:
-        """Stop all parts except those named `but`, at the same time."""
+        """Stop all parts except those named `but`, at the same time. Cancelled, it ends them at once."""
         names = [name for name in self._kept if name not in but]
-        await asyncio.gather(*(self._kept.pop(name).stop() for name in names))
+        await together(*(self._kept[name].stop() for name in names))
+        for name in names:
+            del self._kept[name]
+
+    async def abort(self) -> None:
+        """End at once what still runs."""
+        await together(*(kept.abort() for kept in self._kept.values()))

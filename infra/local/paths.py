@@ -30,6 +30,7 @@ class DataDir:
         self.edge = self.root / "edge"
         self.credentials = self.root / "credentials"
         self.secret_key = self.root / "secret.key"
+        self.lock = self.run / "supervisor.lock"
 
     def create(self) -> None:
         """Make the folders. Root's must be traversable, since its Postgres runs as someone else."""

@@ -30,7 +30,7 @@ class Platform:
         self._options = options
         self._announce = announce
         self._place = DataDir(options.data_dir)
-        self._claim = Claim(self._place.run / "supervisor.lock")
+        self._claim = Claim(self._place.lock)
         self._running: Stack | None = None
         self._stopped = asyncio.Event()
 
@@ -41,6 +41,7 @@ class Platform:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._announce(Progress("platform", "stopping"))
         await self.stop()
 
     @property
@@ -79,6 +80,10 @@ class Platform:
         try:
             self._running = Stack(self._options, self._place, self._announce)
             await self._running.start()
+        except asyncio.CancelledError:
+            self._announce(Progress("platform", "stopping"))
+            await self.stop()
+            raise
         except BaseException:
             await self.stop()
             raise
@@ -90,12 +95,14 @@ class Platform:
         await self._stopped.wait()
 
     async def stop(self) -> None:
-        """Drain and stop everything; doing it twice is harmless."""
-        if self._running is not None:
-            await self._running.stop()
+        """Drain and stop everything; doing it twice is harmless. Cancelled, it ends everything at once."""
+        try:
+            if self._running is not None:
+                await self._running.stop()
+        finally:
             self._running = None
-        self._claim.release()
-        self._stopped.set()
+            self._claim.release()
+            self._stopped.set()
 
     @property
     def _stack(self) -> Stack:

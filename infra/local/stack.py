@@ -1,5 +1,6 @@
 """What a local platform consists of, wired from its options, and the order in which it starts."""
 
+import asyncio
 import signal
 from pathlib import Path
 
@@ -8,15 +9,15 @@ from infra.local.backbone import Bus, Database
 from infra.local.edge import Edge
 from infra.local.forks import Zygote
 from infra.local.kept import Announce, Progress
-from infra.local.keys import secret_key
+from infra.local.keys import master_key, secret_key
 from infra.local.limits import FIRST_HTTP_PORT
-from infra.local.nats_permissions import SERVICES
 from infra.local.options import Options, ServiceProgram
 from infra.local.parts import Parts
 from infra.local.paths import DataDir, socket_folder
 from infra.local.ports import http_port
 from infra.local.together import together
 from infra.provision import dsn
+from shared.settings import SERVICES
 
 _BELOW_SERVICES = frozenset({"postgres", "nats", "zygote"})
 
@@ -27,7 +28,8 @@ class Stack:
     def __init__(self, options: Options, place: DataDir, announce: Announce) -> None:
         self._options = options
         self._place = place
-        self._key = secret_key(place.secret_key)
+        key = secret_key(place.secret_key)
+        self._key = master_key(key)  # all that the tenant service is told: the logins' passwords do not follow from it
         port = http_port(options.http_port)
         if options.http_port is None and port != FIRST_HTTP_PORT:
             announce(Progress("edge", "note", detail=f"port {FIRST_HTTP_PORT} is taken: using {port}"))
@@ -36,7 +38,7 @@ class Stack:
         sockets = socket_folder(place.run, f"{max(every, key=len)}.sock", place.run / "service-sockets", None)
         self._sockets = {name: sockets / f"{name}.sock" for name in every}
         self.parts = Parts(place, announce)
-        self.database = Database(place, self._key, options.postgres_dsn, announce)
+        self.database = Database(place, key, options.postgres_dsn, announce)
         self.bus = Bus(place, options.nats_url)
         self.edge = Edge(port=port, sockets=self._sockets, state=place.edge, log=place.log("edge"))
         preload = [module for program in options.programs for module in program.preload]
@@ -53,10 +55,18 @@ class Stack:
         await together(*(self.parts.keep(program.name, self._service(program)) for program in self._options.programs))
 
     async def stop(self) -> None:
-        """Let the edge and the services finish what they are at, then stop what they stand on."""
-        await self.parts.stop(but=_BELOW_SERVICES)
-        await self._zygote.close()
-        await self.parts.stop()
+        """Let the edge and the services finish what they are at, then stop what they stand on.
+
+        Cancelled, which is how somebody says that this takes too long, it ends them at once.
+        """
+        try:
+            await self.parts.stop(but=_BELOW_SERVICES)
+            await self._zygote.close()
+            await self.parts.stop()
+        except asyncio.CancelledError:
+            await self.parts.abort()
+            await self._zygote.close()
+            raise
 
     def _service(self, program: ServiceProgram) -> service.Service:
         name = program.name

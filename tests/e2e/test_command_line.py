@@ -3,14 +3,17 @@
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 import pytest
 
 from infra.demo import cases
@@ -21,6 +24,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 DEMO = Path(cases.__file__).parent / "workflows"
 PATIENCE = 60.0
+AT_ONCE = 3.0
+NOBODYS = "01980c7e-0000-7000-8000-000000000000"
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -106,6 +111,25 @@ async def test_a_file_is_applied_run_and_read_back(command: dict[str, str]) -> N
     assert len(events) == len(watched.out.splitlines()) - 1
 
 
+async def test_a_long_history_is_printed_to_its_end(command: dict[str, str], tmp_path: Path) -> None:
+    step = {"type": "mcp_tool", "server_id": "calculator", "tool_name": "add", "input": {"a": 1, "b": 1}}
+    file = tmp_path / "long.json"
+    file.write_text(json.dumps({"name": "Long", "steps": [{**step, "name": f"s{number}"} for number in range(120)]}))
+    ran = await agentic(command, "workflows", "run", str(file), "--json")
+    assert ran.code == 0, ran.err
+    told = await agentic(command, "executions", "history", json.loads(ran.out)["id"], "--json")
+    versions = [json.loads(line)["version"] for line in told.out.splitlines()]
+    assert versions == list(range(1, len(versions) + 1))
+    assert len(versions) > 200
+    assert json.loads(told.out.splitlines()[-1])["type"] == "workflow.execution-completed.v1"
+
+
+async def test_a_slug_that_is_unknown_is_an_error_that_names_it(command: dict[str, str]) -> None:
+    said = await agentic(command, "workflows", "run", "no-such-slug")
+    assert (said.code, said.out) == (1, "")
+    assert "no-such-slug" in said.err
+
+
 async def test_an_execution_that_fails_is_a_failure_of_the_command(command: dict[str, str], tmp_path: Path) -> None:
     step = {
         "type": "mcp_tool",
@@ -152,6 +176,83 @@ async def test_doctor_sees_the_running_platform(command: dict[str, str], whole: 
     assert findings["workflow"]["state"] == "ok"
 
 
+async def test_url_prints_the_url_and_nothing_else(command: dict[str, str], whole: Whole) -> None:
+    assert await agentic(command, "url") == Said(0, f"{whole.platform.url}\n", "")
+    assert json.loads((await agentic(command, "url", "--json")).out) == {"url": whole.platform.url}
+    elsewhere = await agentic({**command, "AGENTIC_URL": "https://platform.test/"}, "url")
+    assert elsewhere == Said(0, "https://platform.test\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("executions", "history", "not-an-id"), "usage"),
+        (("workflows", "run", "x", "--input", "{"), "bad_input"),
+        (("workflows", "apply", "/there/is/no.yaml"), "bad_file"),
+        (("events", "tail", "not a pattern"), "bad_input"),
+        (("nothing",), "usage"),
+    ],
+)
+async def test_what_is_called_wrongly_is_one_line_and_the_code_2(
+    command: dict[str, str], arguments: tuple[str, ...], code: str
+) -> None:
+    plain = await agentic(command, *arguments)
+    assert (plain.code, plain.out) == (2, "")
+    assert "Traceback" not in plain.err
+    said = await agentic(command, *arguments, "--json")
+    assert (said.code, said.out) == (2, "")
+    assert json.loads(said.err)["error"]["code"] == code
+
+
+async def test_output_that_nobody_reads_to_its_end_is_no_traceback(command: dict[str, str]) -> None:
+    process = await asyncio.create_subprocess_shell(
+        f"{sys.executable} -m infra.cli.main doctor | head -c 1", env=command, stdout=-1, stderr=-1
+    )
+    _, err = await asyncio.wait_for(process.communicate(), PATIENCE)
+    assert err == b""
+
+
+async def test_a_tail_that_loses_its_server_is_a_failure(elsewhere: dict[str, str]) -> None:
+    up = await start(elsewhere, "up")
+    assert up.stdout is not None
+    await asyncio.wait_for(up.stdout.readline(), PATIENCE)
+    tail = await start(elsewhere, "events", "tail")
+    assert tail.stderr is not None
+    assert b"listening" in await asyncio.wait_for(tail.stderr.readline(), PATIENCE)
+    up.kill()
+    await up.communicate()
+    _, err = await asyncio.wait_for(tail.communicate(), PATIENCE)
+    assert tail.returncode == 1
+    assert b"ended the connection" in err
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("AGENTIC_POSTGRES_DSN", "postgresql://me:secret@127.0.0.1:1/x"),
+        ("AGENTIC_NATS_URL", "nats://me:secret@127.0.0.1:1"),
+        ("AGENTIC_LOGLEVEL", "debug"),
+        ("AGENTIC_HTTP_PORT", "http"),
+    ],
+)
+async def test_up_refuses_at_once_what_cannot_work(elsewhere: dict[str, str], variable: str, value: str) -> None:
+    said = await agentic({**elsewhere, variable: value}, "up")
+    assert (said.code, said.out) == (2, "")
+    assert variable in said.err
+    assert said.err.count("\n") == 1
+    assert "secret" not in said.err
+
+
+@pytest.mark.parametrize("arguments", [("up",), ("demo", "--once")])
+async def test_a_port_that_was_asked_for_and_is_taken_is_named(
+    elsewhere: dict[str, str], whole: Whole, arguments: tuple[str, ...]
+) -> None:
+    taken = whole.platform.url.rpartition(":")[2]
+    said = await agentic({**elsewhere, "AGENTIC_HTTP_PORT": taken}, *arguments)
+    assert (said.code, said.out) == (2, "")
+    assert f"Port {taken} is in use. Set AGENTIC_HTTP_PORT" in said.err
+
+
 async def test_doctor_says_what_is_wrong(elsewhere: dict[str, str], whole: Whole) -> None:
     taken = whole.platform.url.rpartition(":")[2]
     said = await agentic({**elsewhere, "AGENTIC_HTTP_PORT": taken}, "doctor")
@@ -160,7 +261,7 @@ async def test_doctor_says_what_is_wrong(elsewhere: dict[str, str], whole: Whole
 
 
 @pytest.mark.parametrize(
-    "arguments", [("token",), ("workflows", "run", "x"), ("executions", "watch", "x"), ("events", "tail")]
+    "arguments", [("url",), ("token",), ("workflows", "run", "x"), ("executions", "watch", NOBODYS), ("events", "tail")]
 )
 async def test_without_a_platform_the_error_says_what_to_do(
     elsewhere: dict[str, str], arguments: tuple[str, ...]
@@ -176,8 +277,12 @@ async def test_up_serves_until_it_is_asked_to_end(elsewhere: dict[str, str]) -> 
     line = await asyncio.wait_for(process.stdout.readline(), PATIENCE)
     assert line.decode() == f"ready http://localhost:{elsewhere['AGENTIC_HTTP_PORT']}\n"
     assert (await agentic(elsewhere, "token")).code == 0
+    left = psutil.Process(process.pid).children(recursive=True)
+    began = time.monotonic()
     process.send_signal(signal.SIGTERM)
     assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
+    assert time.monotonic() - began < AT_ONCE
+    assert not [one for one in left if one.is_running()]
     assert (await agentic(elsewhere, "token")).code == 1
 
 
@@ -187,6 +292,9 @@ async def test_demo_runs_its_workflows_and_ends(elsewhere: dict[str, str]) -> No
         assert said.code == 0, said.out + said.err
         assert said.out.count("completed") == 3
         assert "/docs" in said.out
+        assert len(re.findall(r"  \S.*http://localhost:\d+/api/v1/\S+/events$", said.out, re.MULTILINE)) == 3
+        assert "agentic up" in said.out
+        assert "ready" not in said.out
 
 
 async def test_demo_as_json(elsewhere: dict[str, str]) -> None:

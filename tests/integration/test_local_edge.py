@@ -13,10 +13,10 @@ import pytest_asyncio
 
 from infra.local.edge import Edge
 from infra.local.kept import Progress
-from infra.local.nats_permissions import SERVICES
 from infra.local.parts import Parts
 from infra.local.paths import DataDir
 from infra.local.ports import is_free
+from shared.settings import SERVICES
 from tests.conftest import reachable_folder
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -92,8 +92,6 @@ def free_port() -> int:
         ("/api/v1/audit-log/verify", "tenant", None),
         ("/.well-known/jwks.json", "tenant", None),
         ("/api/v1/mcp/servers", "mcp_gateway", None),
-        ("/mcp", "mcp_gateway", None),
-        ("/mcp/profile", "mcp_gateway", None),
         ("/api/v1/workflows/tasks", "agent", None),
         ("/api/v1/workflows/tasks/1/tree", "agent", None),
         ("/api/v1/workflows/messages", "agent", None),
@@ -104,11 +102,10 @@ def free_port() -> int:
         ("/api/v1/workflows/tasksX", "workflow", None),
         ("/api/v1/workflows/stats", "workflow", None),
         ("/api/v1/rag/query", "rag", None),
-        ("/health/live", "workflow", None),
         ("/version", "workflow", None),
-        ("/metrics", "workflow", None),
         *((f"/health/{name}/ready", name, "/health/ready") for name in SERVICES),
-        *((f"/metrics/{name}", name, "/metrics") for name in SERVICES),
+        *((f"/health/{name}/live", name, "/health/live") for name in SERVICES),
+        *((f"/version/{name}", name, "/version") for name in SERVICES),
         *((f"/docs/{name}", name, None) for name in SERVICES),
         *((f"/schema/{name}/openapi.json", name, None) for name in SERVICES),
     ],
@@ -120,13 +117,83 @@ async def test_a_path_reaches_the_service_that_owns_it(site: Site, path: str, se
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/api/v1", "/api/v1/authx", "/api/v1/nothing", "/docs/nobody", "/health", "/Caddyfile"]
+    "path",
+    [
+        "/",
+        "/api/v1",
+        "/api/v1/authx",
+        "/api/v1/nothing",
+        "/docs/nobody",
+        "/docs.html",
+        "/health",
+        "/health/nobody/ready",
+        "/health/tenant/metrics",
+        "/version/nobody",
+        "/Caddyfile",
+        "/mcp",
+        "/mcp/profile",
+        # They speak of all tenants: whoever gathers them asks the services themselves.
+        "/metrics",
+        "/metrics/",
+        *(f"/metrics/{name}" for name in SERVICES),
+    ],
 )
 async def test_a_path_that_nobody_owns_is_a_problem(site: Site, path: str) -> None:
     answer = await site.get(path)
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["code"] == "not_found"
+
+
+async def test_what_the_edge_itself_refuses_is_a_problem(site: Site) -> None:
+    async with httpx2.AsyncClient() as client:
+        answer = await client.post(site.edge.url + "/docs")
+    assert answer.status_code == 405
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json() == {
+        "type": "about:blank",
+        "title": "Method Not Allowed",
+        "status": 405,
+        "code": "http_error",
+        "detail": "The request cannot be answered.",
+    }
+
+
+async def test_the_platform_is_ready_when_every_service_is(site: Site) -> None:
+    answer = await site.get("/health/ready")
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "ok", "checks": dict.fromkeys(SERVICES, "ok")}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+async def test_a_service_that_is_away_keeps_the_platform_from_being_ready(site: Site, name: str) -> None:
+    await site.end(name)
+    answer = await site.get("/health/ready")
+    assert answer.status_code == 503
+    assert answer.json()["code"] == "unavailable"
+    live = await site.get("/health/live")
+    assert (live.status_code, live.json()["status"]) == (200, "ok")
+    await site.begin(name)
+
+
+async def test_a_service_that_is_not_ready_says_why_for_the_platform(site: Site) -> None:
+    body = b'{"status":"unavailable","checks":{"postgres":"gone"}}'
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nConnection: close\r\n")
+        writer.write(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+        await writer.drain()
+        writer.close()
+
+    await site.end("rag")
+    server = await asyncio.start_unix_server(refuse, str(site.sockets["rag"]))
+    async with server:
+        answer = await site.get("/health/ready")
+    assert (answer.status_code, answer.content) == (503, body)
+    assert answer.headers["x-service"] == "rag"
+    site.sockets["rag"].unlink(missing_ok=True)
+    await site.begin("rag")
 
 
 async def test_the_documentation_page_leads_to_every_service(site: Site) -> None:

@@ -7,6 +7,7 @@ import json
 import shutil
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import nats
@@ -15,20 +16,40 @@ import pytest
 import pytest_asyncio
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.js.api import ConsumerConfig
+from nats.js.api import StreamConfig
 
 from infra.local.backbone import Bus
 from infra.local.kept import Progress
 from infra.local.nats import ACCOUNT
-from infra.local.nats_permissions import SERVICES, inbox_prefix
+from infra.local.nats_permissions import inbox_prefix
 from infra.local.parts import Parts
 from infra.local.paths import DataDir
+from shared.bus.durable import DurableConsumer, DurableReader
+from shared.bus.outcome import Done, Outcome, Retry
+from shared.bus.streams import COMMANDS, EVENTS, EXTERNAL, ensure_streams
+from shared.settings import SERVICES
 from tests.conftest import reachable_folder
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PATIENCE = 2.0
 TENANT = "0190f000-0000-7000-8000-000000000001"
+# Calls of JetStream's that no service makes.
+NOBODYS = (
+    "INFO",
+    "STREAM.NAMES",
+    "STREAM.LIST",
+    "STREAM.UPDATE.EVENTS",
+    "STREAM.MSG.GET.EVENTS",
+    "CONSUMER.CREATE.EVENTS",
+    "CONSUMER.CREATE.EVENTS.x.events.>",
+    "CONSUMER.DELETE.EVENTS.x",
+    "CONSUMER.LIST.EVENTS",
+    "CONSUMER.MSG.NEXT.EVENTS.x",
+    "CONSUMER.UNPIN.EVENTS.x",
+    "DIRECT.GET.EVENTS",
+    "DIRECT.GET.EVENTS.events.>",
+)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -44,14 +65,6 @@ async def bus() -> AsyncIterator[Bus]:
     one = Bus(place, None)
     try:
         await one.start(parts)
-        operator = await connect(one, "operator")
-        for name, subjects in (
-            ("EVENTS", "events.>"),
-            ("COMMANDS", "commands.workflow.>"),
-            ("DEADLETTER", "deadletter.>"),
-        ):
-            await operator.jetstream().add_stream(name=name, subjects=[subjects])
-        await operator.close()
         yield one
     finally:
         await parts.stop()
@@ -82,16 +95,51 @@ async def refused(refusals: list[str], count: int = 1) -> bool:
 @pytest.mark.parametrize("service", SERVICES)
 async def test_a_service_publishes_its_own_events_and_reads_everybodys(bus: Bus, service: str) -> None:
     client = await connect(bus, service)
-    js = client.jetstream()
-    published = await js.publish(f"events.{TENANT}.{service}.thing.happened", b"fact")
-    reader = await js.pull_subscribe("events.>", durable=f"{service}-test", stream="EVENTS")
-    seen = []
-    while not seen or seen[-1].metadata.sequence.stream < published.seq:
-        seen += await reader.fetch(10, timeout=2)
-    assert seen[-1].subject == f"events.{TENANT}.{service}.thing.happened"
-    await seen[-1].ack_sync(timeout=2)
-    await js.publish(f"deadletter.{service}", b"poison")
+    await ensure_streams(client.jetstream())
+    subjects = {f"events.{TENANT}.{name}.thing.happened" for name in SERVICES}
+    async with read(client, EVENTS, "events.>", service) as heard:
+        for subject in subjects:
+            await publish(bus, subject)
+        await client.jetstream().publish(f"events.{TENANT}.{service}.other.happened", b"its own")
+        seen: set[str] = set()
+        while not seen >= {*subjects, f"events.{TENANT}.{service}.other.happened"}:
+            seen.add((await asyncio.wait_for(heard.get(), PATIENCE)).subject)
+    await client.jetstream().publish(f"deadletter.{service}", b"poison")
     await client.close()
+
+
+@asynccontextmanager
+async def read(client: Client, stream: StreamConfig, subject: str, service: str) -> AsyncIterator[asyncio.Queue[Msg]]:
+    """Read as services do, and see that what was settled stays settled."""
+    heard: asyncio.Queue[Msg] = asyncio.Queue()
+
+    async def handle(message: Msg) -> Outcome:
+        await heard.put(message)
+        return Retry(0.01, "once more") if message.metadata.num_delivered == 1 else Done()
+
+    reader = DurableReader(
+        DurableConsumer(
+            service=service,
+            stream=stream,
+            subject=subject,
+            durable=f"{service}-{stream.name}",
+            handler=handle,
+            max_in_flight=10,
+        )
+    )
+    await reader.start(client)
+    await reader._look(client)
+    yield heard
+    async with asyncio.timeout(PATIENCE):
+        while (await client.jetstream().consumer_info(str(stream.name), f"{service}-{stream.name}")).num_ack_pending:
+            await asyncio.sleep(0.01)
+    await reader.drain()
+
+
+async def publish(bus: Bus, subject: str) -> None:
+    operator = await connect(bus, "operator")
+    await operator.jetstream().publish(subject, b"fact")
+    await operator.close()
 
 
 @pytest.mark.parametrize(
@@ -104,13 +152,21 @@ async def test_a_service_publishes_its_own_events_and_reads_everybodys(bus: Bus,
             if other != service
         ),
         *((service, "results.0") for service in ("tenant",)),
-        *((service, "commands.mcp.execute-tool") for service in ("tenant", "rag", "mcp_gateway")),
-        *((service, "commands.workflow.start-execution") for service in ("tenant", "rag", "mcp_gateway")),
+        *((service, "commands.mcp.execute-tool") for service in SERVICES if service != "workflow"),
+        *((service, "commands.workflow.start-execution") for service in SERVICES if service != "workflow"),
+        *((service, "commands.tenant.issue-token") for service in SERVICES),
         *((service, "$JS.API.STREAM.DELETE.EVENTS") for service in SERVICES),
         *((service, "$JS.API.STREAM.PURGE.EVENTS") for service in SERVICES),
         *((service, "$JS.API.STREAM.MSG.DELETE.EVENTS") for service in SERVICES),
         *((service, "$JS.API.STREAM.CREATE.COPY") for service in SERVICES),
-        ("mcp_gateway", "$JS.API.CONSUMER.CREATE.COMMANDS.x"),
+        *((service, f"$JS.API.{call}") for service in SERVICES for call in NOBODYS),
+        *(
+            (service, f"$JS.API.CONSUMER.DURABLE.CREATE.{stream}.x")
+            for service in SERVICES
+            if service != "workflow"
+            for stream in ("COMMANDS", "EXTERNAL")
+        ),
+        *((service, "$JS.ACK.COMMANDS.x.1.1.1.1.0") for service in SERVICES if service != "workflow"),
         ("mcp_gateway", "deadletter.workflow"),
         ("workflow", "wake.tenant"),
         ("workflow", "$SYS.REQ.USER.AUTH"),
@@ -162,16 +218,24 @@ async def test_commands_and_their_replies_pass(bus: Bus) -> None:
     await asyncio.gather(workflow.close(), gateway.close(), tenant.close())
 
 
-async def test_a_priority_group_pins_one_reader(bus: Bus) -> None:
+@pytest.mark.parametrize(
+    ("stream", "subject", "one"),
+    [
+        (COMMANDS, "commands.workflow.start-execution", "commands.workflow.start-execution"),
+        (EXTERNAL, "events.*.external.>", f"events.{TENANT}.external.order.placed"),
+    ],
+)
+async def test_the_engine_reads_commands_and_what_tenants_say(
+    bus: Bus, stream: StreamConfig, subject: str, one: str
+) -> None:
     workflow = await connect(bus, "workflow")
-    config = ConsumerConfig(
-        durable_name="engine", filter_subject="commands.workflow.start-execution", max_ack_pending=10
-    )
-    await workflow.jetstream().add_consumer("COMMANDS", config)
-    await workflow.jetstream().publish("commands.workflow.start-execution", b"go")
-    reader = await workflow.jetstream().pull_subscribe_bind("engine", "COMMANDS")
-    (message,) = await reader.fetch(1, timeout=2)
-    await message.ack_sync(timeout=2)
+    await ensure_streams(workflow.jetstream())
+    async with read(workflow, stream, subject, "workflow") as heard:
+        operator = await connect(bus, "operator")
+        await operator.publish(one, b"go")
+        await operator.close()
+        for _ in range(2):  # asked for once more, and settled
+            assert (await asyncio.wait_for(heard.get(), PATIENCE)).data == b"go"
     await workflow.close()
 
 
