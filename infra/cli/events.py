@@ -12,8 +12,8 @@ from infra.cli import output
 from infra.cli.errors import BadInput, Unreachable
 from infra.cli.target import Target, reach, tenant_option
 from infra.cli.tokens import connect
-from infra.local.nats_permissions import inbox_prefix
 from infra.local.signals import until_signal
+from shared.bus.inboxes import inbox_prefix
 
 
 class _Me(msgspec.Struct):

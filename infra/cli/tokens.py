@@ -10,10 +10,11 @@ from nats.aio.client import Client
 from infra.cli.errors import ApiRefused, Unreachable, reason
 from infra.cli.limits import CONNECT_TIMEOUT, TOKEN_TIMEOUT
 from infra.local.nats_credentials import Credentials
-from infra.local.nats_permissions import OPERATOR, inbox_prefix
+from infra.local.nats_permissions import OPERATOR
 from infra.local.options import Options
 from infra.local.paths import DataDir
 from shared.auth.operator import ISSUE_TOKEN_SUBJECT, sign_issue_token
+from shared.bus.inboxes import inbox_prefix
 
 
 class IssuedToken(msgspec.Struct):
@@ -50,10 +51,16 @@ async def connect(nats_url: str, **options: Any) -> Client:
         await client.connect(
             nats_url, allow_reconnect=False, connect_timeout=int(CONNECT_TIMEOUT), error_cb=quiet, **options
         )
-    except (OSError, TimeoutError, nats.errors.Error) as error:
+    except (OSError, TimeoutError, ValueError, AssertionError, nats.errors.Error) as error:
         await client.close()
-        raise Unreachable(f"NATS at {nats_url} does not let us in: {reason(error)}.") from error
+        raise Unreachable(f"NATS at {shown(nats_url)} does not let us in: {reason(error)}.") from error
     return client
+
+
+def shown(nats_url: str) -> str:
+    """Return a URL without its credentials."""
+    scheme, separator, rest = nats_url.partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
 
 
 async def issue_token(nats_url: str, seed: str | None, tenant: str) -> IssuedToken:

@@ -7,6 +7,7 @@ prefix, so that no service can read the replies to another. Tenants get theirs f
 import msgspec
 from nats.js.api import StreamConfig
 
+from shared.bus.inboxes import inbox_prefix
 from shared.bus.streams import COMMANDS, EVENTS, EXTERNAL, STREAMS
 from shared.settings import SERVICES
 
@@ -63,14 +64,6 @@ _OWN: dict[str, Rights] = {
 _ALSO_READS = {"workflow": (EXTERNAL, COMMANDS)}
 
 
-def inbox_prefix(user: str) -> str:
-    """Return the prefix of the reply subjects that only this user may subscribe (`inbox_prefix` of the client).
-
-    The same as the services' own (`shared.bus.broker`), whose module would bring FastStream into every command.
-    """
-    return f"_INBOX_{user}"
-
-
 def rights(service: str) -> Rights:
     """Return everything that a service may do."""
     own = _OWN[service]
@@ -106,4 +99,4 @@ def _jetstream(read: tuple[StreamConfig, ...]) -> tuple[str, ...]:
     return (*declare, *consume)
 
 
-__all__ = ["OPERATOR", "SERVICES", "Rights", "inbox_prefix", "rights"]
+__all__ = ["OPERATOR", "SERVICES", "Rights", "rights"]

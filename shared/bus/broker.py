@@ -6,16 +6,12 @@ from faststream.nats import NatsBroker, NatsMessage
 from faststream.nats.security import NatsNKey
 from nats.aio.client import Client
 
+from shared.bus.inboxes import inbox_prefix
 from shared.errors import Unavailable
 from shared.limits import HTTP_DRAIN_S, NATS_PENDING_BYTES
 from shared.settings import Settings
 
 _log = logging.getLogger(__name__)
-
-
-def inbox_prefix(name: str) -> str:
-    """Return where answers to `name`'s requests go: a prefix of its own, which no other login may listen to."""
-    return f"_INBOX_{name}"
 
 
 def make_broker(settings: Settings, service: str) -> NatsBroker:

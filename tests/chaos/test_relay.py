@@ -11,10 +11,11 @@ from nats.js.errors import Error as JetStreamError
 
 from infra.local.backbone import Bus
 from infra.local.kept import Progress
-from infra.local.nats_permissions import OPERATOR, inbox_prefix
+from infra.local.nats_permissions import OPERATOR
 from infra.local.parts import Parts
 from infra.local.paths import DataDir
 from services.workflow.domain.events import EXECUTION_EVENTS, ExecutionCancelled
+from shared.bus.inboxes import inbox_prefix
 from shared.bus.streams import ensure_streams
 from shared.eventstore.event import EventMeta, NewEvent, encode_meta
 from shared.eventstore.memory import InMemoryEventLog

@@ -222,7 +222,8 @@ async def test_a_read_model_is_built_anew_as_it_was(demo: httpx2.AsyncClient, op
 
 async def test_operations_are_open_to_the_cluster(whole: Whole) -> None:
     async with httpx2.AsyncClient(base_url=whole.platform.url, trust_env=False) as client:
-        ready = (await client.get("/health/ready")).json()
+        assert (await client.get("/health/ready")).status_code == 200
+        ready = (await client.get("/health/workflow/ready")).json()
         assert (ready["status"], set(ready["checks"])) == ("ok", {"postgres", "nats", "engine"})
         assert (await client.get("/version")).json()["version"]
         described = (await client.get("/docs/workflow/openapi.json")).json()

@@ -21,10 +21,10 @@ from nats.js.api import StreamConfig
 from infra.local.backbone import Bus
 from infra.local.kept import Progress
 from infra.local.nats import ACCOUNT
-from infra.local.nats_permissions import inbox_prefix
 from infra.local.parts import Parts
 from infra.local.paths import DataDir
 from shared.bus.durable import DurableConsumer, DurableReader
+from shared.bus.inboxes import inbox_prefix
 from shared.bus.outcome import Done, Outcome, Retry
 from shared.bus.streams import COMMANDS, EVENTS, EXTERNAL, ensure_streams
 from shared.settings import SERVICES

@@ -11,7 +11,7 @@ from services.tenant.limits import NATS_SESSION_OF_KEY_S
 from services.tenant.metrics import Metrics
 from shared.auth import scopes
 from shared.auth.verifier import Verifier
-from shared.bus.broker import inbox_prefix
+from shared.bus.inboxes import inbox_prefix
 from shared.errors import Forbidden, PlatformError, Unauthenticated
 from shared.scope import TenantScope
 

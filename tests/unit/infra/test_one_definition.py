@@ -7,16 +7,9 @@ from pathlib import Path
 import pytest
 
 from infra import services
-from infra.local import nats_permissions
-from shared.bus import broker
 from shared.settings import SERVICES
 
 ROOT = Path(__file__).parents[3]
-
-
-@pytest.mark.parametrize("user", [*SERVICES, "operator", "0190f000-0000-7000-8000-000000000001"])
-def test_the_prefix_of_replies_is_the_one_that_services_use(user: str) -> None:
-    assert nats_permissions.inbox_prefix(user) == broker.inbox_prefix(user)
 
 
 def test_every_service_is_found() -> None:
