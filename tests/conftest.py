@@ -3,9 +3,11 @@
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 import pytest_asyncio
 
@@ -57,11 +59,21 @@ def reachable_folder() -> Path:
     return folder
 
 
+def remove(folder: Path) -> None:
+    """Remove a folder once the servers that ran on it are gone: they end by themselves after their supervisor."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and any(
+        str(folder) in word for process in psutil.process_iter(["cmdline"]) for word in process.info["cmdline"] or ()
+    ):
+        time.sleep(0.05)
+    shutil.rmtree(folder)
+
+
 @pytest.fixture
 def data_dir() -> Iterator[Path]:
     folder = reachable_folder()
     yield folder / "data"
-    shutil.rmtree(folder)
+    remove(folder)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -82,4 +94,4 @@ async def backbone() -> AsyncIterator[Backbone]:
         yield Backbone(database, bus)
     finally:
         await parts.stop()
-        shutil.rmtree(folder)
+        remove(folder)

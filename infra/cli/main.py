@@ -20,6 +20,7 @@ _COMMANDS = {
     "workflows": ("infra.cli.workflows", "workflows"),
     "executions": ("infra.cli.executions", "executions"),
     "events": ("infra.cli.events", "events"),
+    "projections": ("infra.cli.projections", "projections"),
     "doctor": ("infra.cli.doctor", "doctor"),
 }
 _USAGE = "usage"

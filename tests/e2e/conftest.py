@@ -1,7 +1,6 @@
 """A whole platform for the tests that come in through HTTP, NATS and the command line only."""
 
 import os
-import shutil
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -20,7 +19,7 @@ from infra.cli.tokens import issue_token
 from infra.demo.site import Site
 from infra.local.options import Options
 from infra.local.platform import Platform
-from tests.conftest import reachable_folder
+from tests.conftest import reachable_folder, remove
 
 FAULT_SERVER = Path(__file__).parents[1] / "fixtures" / "mcp_servers" / "fault_server.py"
 
@@ -69,7 +68,7 @@ async def whole() -> AsyncIterator[Whole]:
         async with Platform(options) as platform:
             with recorded(platform, options.data_dir):
                 yield Whole(platform, options.data_dir, site)
-    shutil.rmtree(folder)
+    remove(folder)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

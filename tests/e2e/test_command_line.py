@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import re
-import shutil
 import signal
 import sys
 import time
@@ -17,7 +16,7 @@ import psutil
 import pytest
 
 from infra.demo import cases
-from tests.conftest import reachable_folder
+from tests.conftest import reachable_folder, remove
 from tests.e2e.conftest import Whole, free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -60,7 +59,7 @@ def elsewhere() -> Iterator[dict[str, str]]:
     folder = reachable_folder()
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AGENTIC_", "ONCE"))}
     yield {**inherited, "AGENTIC_DATA_DIR": str(folder / "data"), "AGENTIC_HTTP_PORT": str(free_port())}
-    shutil.rmtree(folder)
+    remove(folder)
 
 
 async def test_token_prints_a_token_and_nothing_else(command: dict[str, str]) -> None:
@@ -302,3 +301,15 @@ async def test_demo_as_json(elsewhere: dict[str, str]) -> None:
     assert said.code == 0, said.out + said.err
     ran: list[dict[str, Any]] = json.loads(said.out)["ran"]
     assert [each["fault"] for each in ran] == ["", "", ""]
+
+
+async def test_a_read_model_is_built_anew(command: dict[str, str]) -> None:
+    said = await agentic(command, "projections", "rebuild", "workflow_counters", "--json")
+    assert said.code == 0, said.err
+    assert json.loads(said.out)["name"] == "workflow_counters"
+    unknown = await agentic(command, "projections", "rebuild", "nothing")
+    assert (unknown.code, unknown.out) == (1, "")
+    assert "workflow_counters" in unknown.err
+    nowhere = await agentic(command, "projections", "rebuild", "x", "--service", "agent")
+    assert nowhere.code == 1
+    assert "'agent' has no read models" in nowhere.err

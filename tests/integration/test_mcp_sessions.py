@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 import psutil
 import pytest
@@ -86,10 +87,11 @@ async def test_large_integers_pass_unharmed() -> None:
 
 
 async def test_a_death_fails_every_call_and_the_session() -> None:
-    async with session_with(faulty("never_answers")) as session:
+    ours = f"marked-{uuid4()}"  # others that never answer may be running
+    async with session_with(faulty("never_answers", ours)) as session:
         calls = [asyncio.create_task(session.call_tool("x", {}, timeout=30)) for _ in range(5)]
         await asyncio.sleep(0)
-        (server,) = processes_with("never_answers")[-1:]
+        (server,) = processes_with(ours)[-1:]
         server.kill()
         for call in calls:
             with pytest.raises(ServerDied):
