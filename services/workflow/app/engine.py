@@ -141,7 +141,7 @@ class Engine:
                 self._behind[execution_id] = []
             writing = asyncio.create_task(self._write(batch))
             self._writing.add(writing)
-            writing.add_done_callback(self._writing.discard)
+            writing.add_done_callback(self._written)
 
     async def _decide(self, items: list[Item]) -> Batch:
         believed_new = {item.execution_id for item in items if isinstance(item, StartItem) and item.known_new}
@@ -164,6 +164,9 @@ class Engine:
         for execution_id in batch.decided:
             again += self._behind.pop(execution_id)
         self._queue.extendleft(reversed(again))
+
+    def _written(self, writing: asyncio.Task[None]) -> None:
+        self._writing.discard(writing)
         self._wake.set()
 
     def _suspect(self, items: list[Item]) -> None:
