@@ -30,6 +30,7 @@ IDEMPOTENCY_KEY_MAX = 255
 IDEMPOTENCY_TTL = dt.timedelta(hours=24)
 IDEMPOTENCY_CLAIM = dt.timedelta(minutes=1)  # a request that was not answered by then is taken as broken off
 IDEMPOTENCY_PURGE_S = 600.0
+POSITION_MAX_DIGITS = 18
 READ_OWN_WRITES_WAIT_S = 2.0
 READ_OWN_WRITES_POLL_S = 0.02
 PAGE_MAX = 200

@@ -14,7 +14,6 @@ import uvloop
 from faststream.nats import NatsBroker
 from litestar import Litestar
 from nats.aio.client import Client
-from nats.errors import Error as NatsError
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from shared.auth.remote import RemoteAuthority
@@ -141,12 +140,12 @@ class Runtime:
         finally:
             failed.cancel()
             await self._drain()
-            await self.broker.stop()
-            for close in reversed(self._closing):
-                await close()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, failed, return_exceptions=True)
+            await self.broker.stop()
+            for close in reversed(self._closing):
+                await close()
         for task in tasks:
             if not task.cancelled() and task.exception() is not None:
                 raise RuntimeError(f"{task.get_name()} failed") from task.exception()
@@ -155,9 +154,13 @@ class Runtime:
         """Take nothing more from the bus, and give what was taken `DRAIN_S` to end: what does not comes again."""
         try:
             async with asyncio.timeout(DRAIN_S):
-                await asyncio.gather(*(drain() for drain in self._draining))
-        except (TimeoutError, NatsError) as error:
-            _log.warning("not all that was taken from the bus could be ended: %r", error)
+                ends = await asyncio.gather(*(drain() for drain in self._draining), return_exceptions=True)
+        except TimeoutError:
+            _log.warning("not all that was taken from the bus could be ended in time")
+            return
+        for error in ends:
+            if isinstance(error, BaseException):
+                _log.warning("a reader of the bus could not be drained: %r", error)
 
     async def _ping_nats(self) -> None:
         client = self.client()

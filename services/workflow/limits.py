@@ -74,6 +74,7 @@ MIN_DUES_COMPACTED = 10_000
 TASK_GRACE_MS = 1_000  # a worker keeps a task's deadline and says why it was missed; this long after it the engine does
 TASK_LEASE_MS = 3_000  # a task that was neither ended nor heard of for so long is sent again
 SWEEP_S = 0.5
+TAKE_UP_EVERY_MS = 30_000  # how often open executions that nobody here follows are looked for
 COMMANDS_IN_FLIGHT = 512
 EVENTS_IN_FLIGHT = 64
 COMMAND_ACK_WAIT_S = 5.0  # a start that a killed engine had taken comes again after this; a second one changes nothing

@@ -1,12 +1,14 @@
-"""Durable consumers: JetStream work with explicit acks, bounded redelivery and a dead-letter stream."""
+"""Durable consumers: JetStream work with explicit acks, and dead letters for what fails again and again."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.errors import BadSubscriptionError
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StreamConfig
@@ -42,25 +44,27 @@ class DurableConsumer(msgspec.Struct, frozen=True, kw_only=True):
 class DurableReader:
     """Reads for one `DurableConsumer`.
 
-    An exception of the handler is a bug or an outage: the message comes again, with a growing pause, and after
-    `REDELIVERIES_MAX` tries goes to the dead letters with the reason. Acks are explicit and single: acking a newer
-    message must never ack an older one that awaits redelivery.
+    `Retry` brings a message back as often as it is said. An exception of the handler is a bug: the message comes again,
+    with a growing pause, and after `REDELIVERIES_MAX` tries goes to the dead letters with the reason. Acks are explicit
+    and single: acking a newer message must never ack an older one that awaits redelivery.
 
     It reads from the connection itself: each message is handled in a task of its own, and what FastStream adds to a
-    message costs more than the message.
+    message costs more than the message. The settings of a consumer that exists are left as they are.
     """
 
     def __init__(self, consumer: DurableConsumer) -> None:
         self._consumer = consumer
         self._handling: set[asyncio.Task[None]] = set()
         self._subscription: JetStreamContext.PushSubscription | None = None
+        self._inbox: str | None = None
         self._client: Client | None = None
+        self._draining = False
 
     async def start(self, client: Client) -> None:
         """Begin to read; the streams must be there."""
         wanted = self._consumer
-        self._client = client
-        self._subscription = await client.jetstream().subscribe(
+        js = client.jetstream()
+        self._subscription = await js.subscribe(
             wanted.subject,
             queue=wanted.durable,
             cb=self._on_message,
@@ -74,12 +78,14 @@ class DurableReader:
             manual_ack=True,
             pending_bytes_limit=NATS_PENDING_BYTES,
         )
+        self._inbox = (await js.consumer_info(str(wanted.stream.name), wanted.durable)).config.deliver_subject
+        self._client = client
 
     async def watch(self) -> None:
         """Look again and again whether the server still has the consumer: one whose disk was lost has it no more."""
         while True:
             await asyncio.sleep(CONSUMER_LOOK_S)
-            if self._client is None or not self._client.is_connected:
+            if self._client is None or not self._client.is_connected or self._draining:
                 continue
             try:
                 await self._look(self._client)
@@ -88,22 +94,31 @@ class DurableReader:
 
     async def drain(self) -> None:
         """Take nothing more, and return when what was taken is settled."""
-        if self._subscription is not None:
-            await self._subscription.unsubscribe()
-            self._subscription = None
+        self._draining = True
+        await self._hear_no_more()
         while self._handling:
             await asyncio.wait(self._handling)
 
     async def _look(self, client: Client) -> None:
         js = client.jetstream()
         try:
-            await js.consumer_info(str(self._consumer.stream.name), self._consumer.durable)
+            info = await js.consumer_info(str(self._consumer.stream.name), self._consumer.durable)
         except NotFoundError:
             _log.warning("the consumer %s is gone and is made anew", self._consumer.durable)
             await ensure_streams(js)
-            if self._subscription is not None:
-                await self._subscription.unsubscribe()
-                await self.start(client)
+        else:
+            # Another replica may have made it anew, with another place to deliver to.
+            if self._subscription is not None and info.config.deliver_subject == self._inbox:
+                return
+        await self._hear_no_more()
+        if not self._draining:
+            await self.start(client)
+
+    async def _hear_no_more(self) -> None:
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            with suppress(BadSubscriptionError):  # the connection was closed before
+                await subscription.unsubscribe()
 
     async def _on_message(self, message: Msg) -> None:
         task = asyncio.create_task(self._handle(message))

@@ -107,10 +107,9 @@ class TaskWorker:
             return
         for task in tasks:
             held = self._held.get(_key(task))
-            if held is None:
+            if held is None or not held.engine:
                 self._spawn(self._answer_engine(task))
             else:
-                held.engine = True
                 self._metrics.tasks.labels("dropped").inc()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

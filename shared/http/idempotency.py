@@ -71,13 +71,15 @@ async def once(
         response = await handle(resource_id)
     except PlatformError:
         async with pool.connection(scope) as connection:
-            await connection.execute(_sql.release, scope.tenant_id, key)
+            await connection.execute(_sql.release, scope.tenant_id, key, digest)
         raise
     body = response.content if isinstance(response.content, bytes) else msgspec.json.encode(response.content)
     kept = {k.lower(): v for k, v in response.headers.items() if k.lower() in _KEPT_HEADERS}
     status = response.status_code or 200
     async with pool.connection(scope) as connection:
-        await connection.execute(_sql.complete, scope.tenant_id, key, status, body, msgspec.json.encode(kept).decode())
+        await connection.execute(
+            _sql.complete, scope.tenant_id, key, status, body, msgspec.json.encode(kept).decode(), digest
+        )
     return response
 
 

@@ -16,10 +16,12 @@ RETURNING resource_id
 SELECT request_hash, status, body, headers FROM idempotency_keys WHERE tenant_id = $1 AND key = $2
 
 -- name: complete
-UPDATE idempotency_keys SET status = $3, body = $4, headers = $5::jsonb WHERE tenant_id = $1 AND key = $2
+UPDATE idempotency_keys SET status = $3, body = $4, headers = $5::jsonb
+WHERE tenant_id = $1 AND key = $2 AND request_hash = $6
 
 -- name: release
-UPDATE idempotency_keys SET status = -1 WHERE tenant_id = $1 AND key = $2 AND status = 0
+UPDATE idempotency_keys SET status = -1
+WHERE tenant_id = $1 AND key = $2 AND status = 0 AND request_hash = $3
 
 -- name: purge
 DELETE FROM idempotency_keys WHERE created_at < clock_timestamp() - $1::interval

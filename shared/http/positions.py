@@ -7,7 +7,7 @@ from typing import Any
 from litestar import Request
 
 from shared.errors import InvalidInput, Unavailable
-from shared.limits import READ_OWN_WRITES_POLL_S, READ_OWN_WRITES_WAIT_S
+from shared.limits import POSITION_MAX_DIGITS, READ_OWN_WRITES_POLL_S, READ_OWN_WRITES_WAIT_S
 
 EVENT_POSITION = "X-Event-Position"
 MIN_EVENT_POSITION = "X-Min-Event-Position"
@@ -21,7 +21,7 @@ async def reached(request: Request[Any, Any, Any], position: Callable[[], Awaita
     wanted = request.headers.get(MIN_EVENT_POSITION)
     if wanted is None:
         return
-    if not wanted.isdecimal():
+    if not wanted.isdecimal() or len(wanted) > POSITION_MAX_DIGITS:
         raise InvalidInput(f"{MIN_EVENT_POSITION} is what a write answered as {EVENT_POSITION}.")
     try:
         async with asyncio.timeout(READ_OWN_WRITES_WAIT_S):

@@ -68,8 +68,8 @@ class ProjectionRunner:
         async with self._pool.acquire() as connection, connection.transaction():
             # The checkpoint is locked before the rows, as a rebuild does: neither waits for what the other holds.
             stands_at = await connection.fetchval(_sql.lock_checkpoint, self._projection.name)
-            if (stands_at or 0) != self.position:
-                self.position = stands_at or 0
+            if stands_at != self.position:
+                self.position = stands_at
                 return True
             if page.events:
                 await self._projection.apply(connection, page.events)
@@ -94,7 +94,7 @@ async def rebuild(projection: Projection, log: EventLog, pool: "asyncpg.Pool[Any
     live projection waits for it, and goes on after the event up to which it was built.
     """
     async with pool.acquire() as connection, connection.transaction():
-        upto = await connection.fetchval(_sql.lock_checkpoint, projection.name) or 0
+        upto = await connection.fetchval(_sql.lock_checkpoint, projection.name)
         before = await projection.digest(connection)
         await projection.clear(connection)
         position = events = 0

@@ -53,9 +53,9 @@ class Relay:
                     await listener.wait()  # publishing now would only fill the buffer
                     continue
                 relayed = await self._relay_page(js)
+                await self._save_now_and_then()
                 if relayed is None:
                     continue
-                await self._save_now_and_then()
                 if relayed >= RELAY_BUSY_EVENTS:
                     await asyncio.sleep(RELAY_PAUSE_S)  # under load: a read a handful of commits, not one behind each
                 await listener.wait()

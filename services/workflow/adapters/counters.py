@@ -44,7 +44,7 @@ class WorkflowCounters:
                 case _:
                     pass
         await connection.execute(
-            _sql.count_started,
+            _sql.add_counts,
             [tenant for tenant, _ in sums],
             [workflow for _, workflow in sums],
             *[[int(total[place]) for total in sums.values()] for place in range(3)],

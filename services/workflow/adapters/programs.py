@@ -21,7 +21,7 @@ _sql = load_queries(Path(__file__).parent / "sql" / "workflows.sql")
 
 
 class ProgramCache:
-    """The programs that were used last."""
+    """The programs that were compiled last."""
 
     def __init__(self) -> None:
         self._programs: OrderedDict[tuple[UUID, ...], Program] = OrderedDict()

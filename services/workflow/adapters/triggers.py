@@ -6,6 +6,7 @@ from uuid import UUID
 
 import asyncpg
 
+from services.workflow.adapters.outages import as_store_away
 from services.workflow.app.ports import Programs, Triggered
 from services.workflow.domain.language.definition import EventTrigger
 from shared.db.queries import load_queries
@@ -22,7 +23,8 @@ class PostgresTriggers:
 
     async def of(self, tenant_id: UUID) -> list[Triggered]:
         """Return them. What a definition says is read once."""
-        rows = await self._pool.fetch(_sql.triggered_by, tenant_id)
+        with as_store_away():
+            rows = await self._pool.fetch(_sql.triggered_by, tenant_id)
         return [trigger for row in rows for trigger in await self._triggers(row["id"], row["revision"])]
 
     async def _triggers(self, workflow_id: UUID, revision: int) -> list[Triggered]:

@@ -72,7 +72,7 @@ class WorkflowRepository(Protocol):
 
 
 class Definitions:
-    """What can be done to workflows. Each returns the id and the position of its event."""
+    """What can be done to workflows. Each returns the position of its event."""
 
     def __init__(self, repository: WorkflowRepository) -> None:
         self._repository = repository

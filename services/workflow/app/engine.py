@@ -20,7 +20,14 @@ from services.workflow.app.recovery import adopt_open_executions
 from services.workflow.app.states import States
 from services.workflow.app.tracking import Tracking
 from services.workflow.errors import EngineBusy
-from services.workflow.limits import ENGINE_BATCH, ENGINE_BATCHES_WRITING, ENGINE_MAX_QUEUED, ENGINE_STOP_S, SWEEP_S
+from services.workflow.limits import (
+    ENGINE_BATCH,
+    ENGINE_BATCHES_WRITING,
+    ENGINE_MAX_QUEUED,
+    ENGINE_STOP_S,
+    SWEEP_S,
+    TAKE_UP_EVERY_MS,
+)
 from services.workflow.metrics import EngineMetrics
 from shared.bus.tasks import TaskResult
 
@@ -46,6 +53,8 @@ class Engine:
         """By execution of a batch on its way: what waits for that."""
         self._suspects: list[Item] = []
         self._outage = False
+        self._time = 0
+        self._look_again_at = 0
 
     async def start(self, item: StartItem) -> Accepted:
         """Start an execution; return once that is durable. Raises `EngineBusy` when too much is queued."""
@@ -93,14 +102,21 @@ class Engine:
         self._wake.set()
         return await done
 
+    def _now(self) -> int:
+        """Return the time, which never steps back: what was due once stays due."""
+        self._time = max(self._time, now_ms())
+        return self._time
+
     async def _step(self) -> None:
-        if self._outage or self._suspects:
+        if self._outage or self._suspects or self._now() >= self._look_again_at:
             if self._writing:
                 await asyncio.wait(self._writing)
             elif self._outage:
                 await self._recover()
-            else:
+            elif self._suspects:
                 await self._handle_suspects()
+            else:
+                await self._look_again()
         elif len(self._writing) >= ENGINE_BATCHES_WRITING:
             await asyncio.wait(self._writing, return_when=asyncio.FIRST_COMPLETED)
         elif items := self._take():
@@ -110,9 +126,9 @@ class Engine:
 
     async def _wait(self) -> None:
         """Return when there may be something to do: something came, or falls due."""
-        due = self._tracking.next_due()
+        due = min(self._tracking.next_due() or self._look_again_at, self._look_again_at)
         try:
-            async with asyncio.timeout(None if due is None else max(0.0, (due - now_ms()) / 1000)):
+            async with asyncio.timeout(max(0.0, (due - self._now()) / 1000)):
                 await self._wake.wait()
         except TimeoutError:
             pass  # something is due
@@ -120,7 +136,7 @@ class Engine:
 
     def _take(self) -> list[Item]:
         # Looked at each time: under load the queue is never empty, and what is due is due all the same.
-        self._queue.extend(WakeItem(i, []) for i in self._tracking.pop_due(now_ms()))
+        self._queue.extend(WakeItem(i, []) for i in self._tracking.pop_due(self._now()))
         items: list[Item] = []
         while self._queue and len(items) < ENGINE_BATCH:
             item = self._queue.popleft()
@@ -146,7 +162,7 @@ class Engine:
     async def _decide(self, items: list[Item]) -> Batch:
         believed_new = {item.execution_id for item in items if isinstance(item, StartItem) and item.known_new}
         states = await self._states.load(dict.fromkeys(item.execution_id for item in items), believed_new)
-        batch = Batch(states, self._tracking, now_ms())
+        batch = Batch(states, self._tracking, self._now())
         for item in items:
             await batch.take(item, self._states.programs)
         return batch
@@ -177,17 +193,20 @@ class Engine:
     async def _handle_suspects(self) -> None:
         """Find the item that cannot be handled: it is a bug, and must not take its neighbours with it."""
         suspects, self._suspects = self._suspects, []
-        for item in suspects:
+        for place, item in enumerate(suspects):
             try:
                 self._queue.extend(await self._recorder.record(await self._decide([item])))
             except OUTAGES as error:
-                self._interrupted([item], error)
+                self._interrupted(suspects[place:], error)
+                return
             except Exception as error:  # noqa: BLE001 - a bug: whoever waits is told, the engine goes on
-                _log.exception("%r was dropped", item)
+                _log.exception("a %s of the execution %s was dropped", type(item).__name__, item.execution_id)
                 self._metrics.dropped_items.inc()
                 self._states.forget(item.execution_id)
                 if isinstance(item, StartItem | CancelItem) and not item.done.done():
                     item.done.set_exception(error)
+                elif isinstance(item, WakeItem):
+                    self._tracking.open.pop(item.execution_id, None)  # else it would be woken again and again
 
     def _interrupted(self, items: list[Item], error: BaseException) -> None:
         """The database went away, and whether the commit happened is unknown."""
@@ -219,7 +238,16 @@ class Engine:
                 _log.warning("the engine waits for the event store: %s", error)
                 await asyncio.sleep(SWEEP_S)
             else:
+                self._look_again_at = self._now() + TAKE_UP_EVERY_MS
                 return
+
+    async def _look_again(self) -> None:
+        """Take up what another process began and no longer follows: one that overlapped with this one's start."""
+        self._look_again_at = self._now() + TAKE_UP_EVERY_MS
+        try:
+            await adopt_open_executions(self._store, self._states, self._tracking)
+        except OUTAGES as error:
+            self._interrupted([], error)
 
     async def _sweep(self) -> None:
         while True:

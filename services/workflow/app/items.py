@@ -10,7 +10,7 @@ from shared.bus.tasks import TaskResult
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """A command's effects are durable. `position` is that of its last event in the log."""
+    """A command's effects are durable. `position` is the last one of its commit, 0 if there was nothing to write."""
 
     execution_id: UUID
     status: str

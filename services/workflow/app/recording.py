@@ -4,7 +4,7 @@ import time
 
 from services.workflow.app.batch import Batch, Decided
 from services.workflow.app.clock import now_ms
-from services.workflow.app.items import Accepted, CancelItem, Item, StartItem, WakeItem
+from services.workflow.app.items import Accepted, CancelItem, Item, StartItem
 from services.workflow.app.ports import Dispatch, TransitionStore
 from services.workflow.app.states import States, snapshot_of
 from services.workflow.app.tracking import Tracking
@@ -69,10 +69,10 @@ class Recorder:
 
     def _settle(self, unit: Decided, position: int) -> None:
         state = unit.state
-        if any(isinstance(item, WakeItem) for item in unit.items):
-            self._tracking.hold_against(state)
         if unit.events:
             self._tracking.follow(state.id, unit.events, state.status, now_ms())
+        else:
+            self._tracking.hold_against(state, now_ms())
         self._states.keep(state)
         for item in unit.items:
             if isinstance(item, StartItem | CancelItem) and not item.done.done():

@@ -78,15 +78,24 @@ class Tracking:
         for due in dues:
             heapq.heappush(self._dues, (due, execution_id))
 
-    def hold_against(self, state: ExecutionState) -> None:
-        """Forget tasks that the state does not await: another process recorded their end."""
+    def hold_against(self, state: ExecutionState, now: int) -> None:
+        """Take over what another process recorded: tasks that ended, tasks that began, what falls due."""
         known = self.open.get(state.id)
         if known is None:
             return
-        for path in [path for path in known.tasks if path not in state.open_tasks]:
-            del known.tasks[path]
         if state.ended:
             del self.open[state.id]
+            return
+        for path in [path for path in known.tasks if path not in state.open_tasks]:
+            del known.tasks[path]
+        for path in state.open_tasks:
+            if path not in known.tasks:
+                known.tasks[path] = TaskOut(now, state.steps[path].deadline or state.deadline)
+        for path in state.open_timers:
+            due = state.steps[path].due
+            if due is not None and due > now:
+                heapq.heappush(self._dues, (due, state.id))
+        known.row_status = state.status
 
     def clear(self) -> None:
         """Forget everything, to take it up again from the log."""

@@ -37,7 +37,6 @@ def _started(state: ExecutionState, event: e.ExecutionStarted) -> None:
     state.context = event.context
     state.started_at = event.at
     state.deadline = event.deadline
-    state.trigger = event.trigger
     state.scope = {
         "input": event.input,
         "execution": {"id": str(state.id), "context": event.context},
@@ -109,7 +108,8 @@ def _completed(state: ExecutionState, event: e.StepCompleted) -> None:
 
 def _failed(state: ExecutionState, event: e.StepFailed) -> None:
     if event.retry_at is not None:
-        step = state.steps[event.path]
+        step = state.steps.get(event.path) or StepState(event.path, RETRYING, event.attempt, event.at)
+        state.steps[event.path] = step
         step.status = RETRYING
         step.error = event.error
         step.due = event.retry_at

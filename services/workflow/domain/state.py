@@ -67,7 +67,6 @@ class ExecutionState(msgspec.Struct):
     ended_at: int | None = None
     output: Any = None
     error: StepError | None = None
-    trigger: str = ""
     traceparent: str | None = None
 
     @property

@@ -132,13 +132,13 @@ async def _answered(execution_id: UUID, work: Awaitable[Answer]) -> Answer:
 
 async def _settle(client: Client, message: Msg, answers: list[Answer]) -> Outcome:
     """Answer whoever waits. A command that only came at a bad time is delivered again; a wrong one is kept aside."""
+    refused = [answer.error for answer in answers if answer.error is not None]
+    if any(error.retry_after is not None for error in refused):
+        return Retry(1.0, refused[0].message)  # whoever waits was told that it is kept, or will be
     reply_to = (message.headers or {}).get(REPLY_TO, "")
     if reply_to.startswith(ANSWERS):  # elsewhere, an answer could be taken for a fact or a result
         await client.publish(reply_to, msgspec.json.encode(answers))
         return Done()
-    refused = [answer.error for answer in answers if answer.error is not None]
-    if any(error.retry_after is not None for error in refused):
-        return Retry(1.0, refused[0].message)
     if refused:
         return Poison(f"{refused[0].code}: {refused[0].message}")
     return Done()

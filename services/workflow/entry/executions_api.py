@@ -145,10 +145,9 @@ async def execute(request: Request[Any, Any, Any], caller: TenantScope, state: S
             if wait:
                 ended = answer.status in ENDED or await ending.wait(wait)
         found = await _view(state, caller, execution_id)
-        headers = {
-            "Location": f"{_BASE}/executions/{execution_id}",
-            EVENT_POSITION: str(answer.position),
-        }
+        headers = {"Location": f"{_BASE}/executions/{execution_id}"}
+        if answer.position:
+            headers[EVENT_POSITION] = str(answer.position)
         if wait:
             headers["Preference-Applied"] = f"wait={wait:g}"
         done = ended or found.status in ENDED
@@ -178,7 +177,10 @@ async def list_executions(
     offset: Offset = 0,
     limit: Limit = DEFAULT_LIMIT,
 ) -> ExecutionPage:
-    """List executions, newest first, from their status rows; inputs, outputs and steps stand in each one's own page."""
+    """List executions, newest first, by their status rows: `version` is that of the last change of status.
+
+    Inputs, outputs and steps stand in each one's own page.
+    """
     before = decode_place(cursor)
     rows, total = await state.executions.page(
         caller,

@@ -14,9 +14,9 @@ from services.workflow.domain.language.templates import compile_template
 from services.workflow.limits import EVENTS_IN_FLIGHT
 from shared.bus.cloudevents import tenant_of
 from shared.bus.durable import DurableConsumer
-from shared.bus.outcome import Done, Outcome, Poison
+from shared.bus.outcome import Done, Outcome, Poison, Retry
 from shared.bus.streams import EXTERNAL
-from shared.errors import PlatformError
+from shared.errors import PlatformError, Unavailable
 from shared.ids import derived_id
 
 _log = logging.getLogger(__name__)
@@ -37,9 +37,12 @@ def trigger_consumer(triggers: Triggers, executions: Executions) -> DurableConsu
         event_id = headers.get("ce-id") or str(message.metadata.sequence.stream)
         event = {"id": event_id, "subject": subject, "type": headers.get("ce-type"), "data": data}
         refused: list[str] = []
-        for triggered in await triggers.of(tenant_id):
-            if matches(triggered.trigger.subject, subject):
-                refused += await _start(executions, triggered, tenant_id, event)
+        try:
+            for triggered in await triggers.of(tenant_id):
+                if matches(triggered.trigger.subject, subject):
+                    refused += await _start(executions, triggered, tenant_id, event)
+        except Unavailable as error:  # it comes again, and what it has started already starts no second time
+            return Retry(1.0, error.message)
         return Poison("; ".join(refused)) if refused else Done()
 
     return DurableConsumer(
@@ -75,7 +78,7 @@ async def _start(executions: Executions, triggered: Triggered, tenant_id: UUID, 
         )
     except PlatformError as error:
         if error.retry_after is not None:
-            raise  # an outage: the event comes again, and what it has started already starts no second time
+            raise
         return [f"workflow {triggered.workflow_id}: {error.code}: {error.message}"]
     return []
 

@@ -49,4 +49,6 @@ INSERT INTO checkpoints (name, position) VALUES ($1, $2)
 ON CONFLICT (name) DO UPDATE SET position = EXCLUDED.position, updated_at = clock_timestamp()
 
 -- name: lock_checkpoint
-SELECT position FROM checkpoints WHERE name = $1 FOR UPDATE
+INSERT INTO checkpoints (name, position) VALUES ($1, 0)
+ON CONFLICT (name) DO UPDATE SET name = EXCLUDED.name
+RETURNING position

@@ -209,3 +209,64 @@ async def test_many_delays_of_ended_executions_are_forgotten(monkeypatch: pytest
         runs: list[UUID] = [(await house.start()).execution_id for _ in range(30)]
         await asyncio.gather(*(house.cancel(run) for run in runs))
         assert len(house.tracking._dues) <= 10
+
+
+async def test_what_an_overlapping_engine_left_is_taken_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    from services.workflow.app import engine
+
+    monkeypatch.setattr(engine, "TAKE_UP_EVERY_MS", 50)
+    program = program_of([tool("a"), delay("d", 0.05), tool("b")])
+    async with House(program) as stays:
+        async with House(program, stays.store) as leaves:
+            run = (await leaves.start()).execution_id
+        await until(lambda: [task.step_path for task in stays.sent.tasks] == ["a"])
+        stays.done(run, "a", 1)
+        await until(lambda: [task.step_path for task in stays.sent.tasks] == ["a", "b"])
+        stays.done(run, "b", 2)
+        assert await stays.until_ended(run) == "completed"
+
+
+async def test_two_engines_record_each_step_once_and_either_can_go_on() -> None:
+    program = program_of([tool("a"), delay("d", 0.05), tool("b"), tool("c")])
+    async with House(program) as first:
+        run = (await first.start()).execution_id
+        async with House(program, first.store) as second:
+            await until(lambda: len(second.sent.tasks) == 1)
+            for house in (second, first):
+                house.done(run, "a", 1)
+            await until(lambda: any(t.step_path == "b" for h in (first, second) for t in h.sent.tasks))
+            for house in (second, first):
+                house.done(run, "b", 2)
+            await until(lambda: any(t.step_path == "c" for h in (first, second) for t in h.sent.tasks))
+        first.done(run, "c", 3)
+        assert await first.until_ended(run) == "completed"
+        kinds = await first.kinds(run)
+        assert kinds.count("step-completed") == 4
+        assert kinds.count("step-scheduled") == 3
+
+
+async def test_an_outage_among_suspects_leaves_no_gap() -> None:
+    async with House(program_of([tool("a"), tool("b"), tool("c")])) as house:
+        run = (await house.start()).execution_id
+        house.engine._suspect([])
+        from services.workflow.app.items import ResultItem
+        from shared.bus.tasks import TaskResult
+
+        items = [ResultItem(run, TaskResult(run, path, 1, "ok", path)) for path in ("a", "b", "c")]
+        record, calls = house.store.record, 0
+
+        async def sometimes(transitions: object) -> object:
+            nonlocal calls
+            calls += 1
+            house.store.away = calls == 2
+            try:
+                return await record(transitions)  # type: ignore[arg-type]
+            finally:
+                house.store.away = False
+
+        house.store.record = sometimes  # type: ignore[method-assign, assignment]
+        house.engine._suspect(items)  # type: ignore[arg-type]
+        house.engine._wake.set()
+        assert await house.until_ended(run) == "completed"
+        recorded = (await house.store.log.read_streams([run]))[run]
+        assert [event.version for event in recorded] == list(range(1, len(recorded) + 1))

@@ -22,7 +22,8 @@ CREATE TABLE workflow.workflows (
     CONSTRAINT workflows_slug UNIQUE (tenant_id, slug)
 );
 SELECT platform.protect_table('workflow', 'workflows', 'SELECT, INSERT, UPDATE, DELETE', 'SELECT');
-CREATE INDEX workflows_by_trigger ON workflow.workflows USING gin (event_subjects) WHERE status = 'active';
+CREATE INDEX workflows_by_trigger ON workflow.workflows (tenant_id)
+    WHERE status = 'active' AND event_subjects <> '{}';
 
 CREATE TABLE workflow.revisions (
     tenant_id   uuid NOT NULL,

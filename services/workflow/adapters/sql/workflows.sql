@@ -57,7 +57,7 @@ SELECT id, revision, status FROM workflows WHERE tenant_id = $1 AND (id = $2 OR 
 -- name: triggered_by
 SELECT id, revision FROM workflows WHERE tenant_id = $1 AND status = 'active' AND event_subjects <> '{}'
 
--- name: count_started
+-- name: add_counts
 INSERT INTO workflow_counters AS c (tenant_id, workflow_id, execution_count, success_count, failure_count,
                                     total_duration_ms)
 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::double precision[])
