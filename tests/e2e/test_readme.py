@@ -23,11 +23,11 @@ def tour() -> str:
     return "\n".join(rest)
 
 
-async def test_the_tour_works_when_pasted(command: dict[str, str]) -> None:
+async def test_the_tour_works_when_pasted(command: dict[str, str], tmp_path: Path) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{command['PATH']}"
     process = await asyncio.create_subprocess_exec(
         *("bash", "-euo", "pipefail", "-c", tour()),
-        cwd=ROOT,
+        cwd=tmp_path,
         env={**command, "PATH": path},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
