@@ -104,7 +104,8 @@ async def test_a_nats_server_without_jetstream_is_wrong(data_dir: Path) -> None:
 async def test_a_nats_server_that_lets_us_not_in_is_wrong_and_no_password_is_shown(data_dir: Path) -> None:
     with nats_server("--user", "me", "--pass", "right") as address:
         found = wrong(await findings(data_dir, AGENTIC_NATS_URL=f"nats://me:secret@{address}"))["nats"]
-    assert "Authorization" in found.detail
+    # The server says why and closes; a client that writes just then sees the connection reset instead.
+    assert "Authorization" in found.detail or "reset" in found.detail
     assert "secret" not in found.detail
 
 
