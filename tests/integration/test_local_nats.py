@@ -209,12 +209,12 @@ async def test_commands_and_their_replies_pass(bus: Bus) -> None:
     await gateway.subscribe("commands.mcp.execute-tool", queue="mcp", cb=answer)
     await tenant.subscribe("queries.tenant.*", cb=answer)
     await asyncio.gather(gateway.flush(), tenant.flush())
-    assert (await workflow.request("commands.mcp.execute-tool", b"[]", timeout=2)).data == b"answer"
-    assert (await gateway.request("queries.tenant.keys", b"{}", timeout=2)).data == b"answer"
+    assert (await workflow.request("commands.mcp.execute-tool", b"[]", timeout=15)).data == b"answer"
+    assert (await gateway.request("queries.tenant.keys", b"{}", timeout=15)).data == b"answer"
     results = await workflow.subscribe("results.*")
     await workflow.flush()
     await gateway.publish("results.7", b"[]")
-    assert (await results.next_msg(timeout=2)).subject == "results.7"
+    assert (await results.next_msg(timeout=15)).subject == "results.7"
     await asyncio.gather(workflow.close(), gateway.close(), tenant.close())
 
 
@@ -297,7 +297,7 @@ async def test_a_tenant_gets_exactly_what_its_token_was_minted(bus: Bus) -> None
     client = await nats.connect(bus.url, token="good", error_cb=note)
     own = await client.subscribe(f"events.{TENANT}.>")
     await client.publish(f"events.{TENANT}.external.order.placed", b"mine")
-    assert (await own.next_msg(timeout=2)).data == b"mine"
+    assert (await own.next_msg(timeout=15)).data == b"mine"
     assert not refusals
     for count, forbidden in enumerate(("events.>", "events.other.>", ">", "commands.>"), start=1):
         await client.subscribe(forbidden)

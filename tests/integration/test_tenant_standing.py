@@ -33,7 +33,7 @@ async def logs_in(service: Tenants, email: str) -> bool:
 
 async def is_verified(service: Tenants, key: str) -> bool:
     workflow = await service.nats_as("workflow")
-    answer = await workflow.request("queries.tenant.verify-api-key", key.encode(), timeout=2)
+    answer = await workflow.request("queries.tenant.verify-api-key", key.encode(), timeout=15)
     await workflow.close()
     return "verified" in json.loads(answer.data)
 
@@ -42,7 +42,7 @@ async def operators_answer(service: Tenants, slug: str) -> str:
     """Return the code of the refusal, or `ok`."""
     operator = await service.nats_as("operator")
     command = msgspec.json.encode(sign_issue_token(service.backbone.nats_seed(), slug))
-    answer = json.loads((await operator.request("commands.tenant.issue-token", command, timeout=2)).data)
+    answer = json.loads((await operator.request("commands.tenant.issue-token", command, timeout=15)).data)
     await operator.close()
     return str(answer["error"]["code"]) if "error" in answer else "ok"
 
