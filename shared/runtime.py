@@ -29,7 +29,7 @@ from shared.eventstore.postgres import PostgresEventLog, PostgresEventReader
 from shared.http.idempotency import purge
 from shared.http.operations import Check
 from shared.http.serve import make_server, until_stopped
-from shared.limits import DRAIN_S, GC_THRESHOLD
+from shared.limits import CANCEL_AGAIN_S, DRAIN_S, GC_THRESHOLD
 from shared.settings import Settings
 from shared.tail.leader import lead
 from shared.tail.projection import Projection, ProjectionRunner
@@ -140,9 +140,7 @@ class Runtime:
         finally:
             failed.cancel()
             await self._drain()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, failed, return_exceptions=True)
+            await _ended([*tasks, failed])
             await self.broker.stop()
             for close in reversed(self._closing):
                 await close()
@@ -167,6 +165,14 @@ class Runtime:
         if not client.is_connected:
             raise Unavailable("not connected")
         await client.flush(timeout=1)
+
+
+async def _ended(tasks: "list[asyncio.Task[None]]") -> None:
+    """Cancel tasks until they end. Once may not be enough: a wait that is just over can swallow a cancellation."""
+    while pending := [task for task in tasks if not task.done()]:
+        for task in pending:
+            task.cancel()
+        await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
 
 
 async def _first_failure(tasks: list[asyncio.Task[None]], stop: asyncio.Event) -> None:
