@@ -132,7 +132,16 @@ class Batch:
 def _command(item: Item, now: int) -> c.Command:
     match item:
         case StartItem():
-            return c.Start(now, item.workflow_id, item.revision, item.input, item.context, item.trigger)
+            return c.Start(
+                now,
+                item.workflow_id,
+                item.revision,
+                item.input,
+                item.context,
+                item.trigger,
+                item.priority,
+                item.attributes,
+            )
         case CancelItem(reason=reason):
             return c.Cancel(now, reason)
         case WakeItem():

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from services.workflow.limits import DEFAULT_PRIORITY
 from shared.bus.tasks import TaskResult
 
 
@@ -31,6 +32,8 @@ class StartItem(msgspec.Struct):
     actor: str
     traceparent: str | None
     done: asyncio.Future[Accepted]
+    priority: int = DEFAULT_PRIORITY
+    attributes: dict[str, Any] = {}
     known_new: bool = True
     """Taken as new without a look at the log; if that was wrong, the append is refused and it is looked up."""
 

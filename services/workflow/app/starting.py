@@ -10,7 +10,7 @@ from services.workflow.app.engine import Engine
 from services.workflow.app.items import Accepted, CancelItem, StartItem
 from services.workflow.app.ports import Programs
 from services.workflow.domain.language.bounds import json_fault
-from services.workflow.limits import MAX_INPUT_BYTES, MAX_INPUT_DEPTH
+from services.workflow.limits import DEFAULT_PRIORITY, MAX_INPUT_BYTES, MAX_INPUT_DEPTH
 from shared.errors import InvalidInput, TooLarge
 
 
@@ -26,6 +26,8 @@ class Request(msgspec.Struct, frozen=True):
     trigger: str
     actor: str
     traceparent: str | None
+    priority: int = DEFAULT_PRIORITY
+    attributes: dict[str, Any] = {}
 
 
 class Executions:
@@ -64,6 +66,8 @@ class Executions:
                 request.actor,
                 request.traceparent,
                 asyncio.get_running_loop().create_future(),
+                request.priority,
+                request.attributes,
             )
         )
 

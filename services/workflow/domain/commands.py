@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 
 from services.workflow.domain.step_error import StepError
+from services.workflow.limits import DEFAULT_PRIORITY
 
 
 class Start(msgspec.Struct, frozen=True):
@@ -17,6 +18,8 @@ class Start(msgspec.Struct, frozen=True):
     input: Any
     context: dict[str, Any]
     trigger: str = "manual"
+    priority: int = DEFAULT_PRIORITY
+    attributes: dict[str, Any] = {}
 
 
 class CompleteTask(msgspec.Struct, frozen=True):

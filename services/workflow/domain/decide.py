@@ -70,6 +70,8 @@ def _start(walk: Walk, command: c.Start) -> None:
             command.context,
             deadline,
             command.trigger,
+            command.priority,
+            command.attributes,
         )
     )
     walk.begin(walk.program.first)

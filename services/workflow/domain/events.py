@@ -4,11 +4,15 @@ from typing import Any
 from uuid import UUID
 
 from services.workflow.domain.step_error import StepError
+from services.workflow.limits import DEFAULT_PRIORITY
 from shared.eventstore.catalogue import DomainEvent, EventCatalogue
 
 
 class ExecutionStarted(DomainEvent, frozen=True):
-    """An execution begins, on a revision that it keeps to its end. `trigger` says what asked for it."""
+    """An execution begins, on a revision that it keeps to its end.
+
+    `trigger` says what asked for it, `attributes` what it is found by, `priority` (1-10) who of a tenant goes first.
+    """
 
     TYPE = "workflow.execution-started.v1"
     PUBLIC = True
@@ -20,6 +24,8 @@ class ExecutionStarted(DomainEvent, frozen=True):
     context: dict[str, Any]
     deadline: int
     trigger: str = "manual"
+    priority: int = DEFAULT_PRIORITY
+    attributes: dict[str, Any] = {}
 
 
 class StepScheduled(DomainEvent, frozen=True):

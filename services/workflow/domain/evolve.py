@@ -37,6 +37,8 @@ def _started(state: ExecutionState, event: e.ExecutionStarted) -> None:
     state.context = event.context
     state.started_at = event.at
     state.deadline = event.deadline
+    state.priority = event.priority
+    state.attributes = event.attributes
     state.scope = {
         "input": event.input,
         "execution": {"id": str(state.id), "context": event.context},

@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 
 from services.workflow.domain.step_error import StepError
+from services.workflow.limits import DEFAULT_PRIORITY
 
 # Of an execution.
 RUNNING = "running"
@@ -68,6 +69,8 @@ class ExecutionState(msgspec.Struct):
     output: Any = None
     error: StepError | None = None
     traceparent: str | None = None
+    priority: int = DEFAULT_PRIORITY
+    attributes: dict[str, Any] = {}
 
     @property
     def key(self) -> str:

@@ -52,6 +52,8 @@ def consumers(client: Callable[[], Client], executions: Executions) -> list[Dura
                 command.trigger,
                 command.actor,
                 command.traceparent,
+                command.priority,
+                command.attributes,
             )
         )
         return Answer(accepted.execution_id, accepted.status, accepted.version, accepted.position)

@@ -5,6 +5,8 @@ from uuid import UUID
 
 import msgspec
 
+from services.workflow.domain.language.fields import Priority
+from services.workflow.limits import DEFAULT_PRIORITY
 from shared.errors import FieldFault
 
 START_SUBJECT = "commands.workflow.start-execution"
@@ -30,6 +32,8 @@ class StartExecution(msgspec.Struct, frozen=True, forbid_unknown_fields=True, om
     trigger: str = "command"
     actor: str = "service:unknown"
     traceparent: str | None = None
+    priority: Priority = DEFAULT_PRIORITY
+    attributes: dict[str, Any] = {}
 
 
 class CancelExecution(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
