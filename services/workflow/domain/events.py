@@ -3,6 +3,8 @@
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from services.workflow.domain.step_error import StepError
 from services.workflow.limits import DEFAULT_PRIORITY
 from shared.eventstore.catalogue import DomainEvent, EventCatalogue
@@ -25,7 +27,7 @@ class ExecutionStarted(DomainEvent, frozen=True):
     deadline: int
     trigger: str = "manual"
     priority: int = DEFAULT_PRIORITY
-    attributes: dict[str, Any] = {}
+    attributes: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class StepScheduled(DomainEvent, frozen=True):
