@@ -8,6 +8,7 @@ from services.workflow.adapters.programs import PostgresPrograms
 from services.workflow.adapters.transitions import PostgresTransitions
 from services.workflow.adapters.triggers import PostgresTriggers
 from services.workflow.adapters.workflows import PostgresWorkflows
+from services.workflow.app.children import Children, watch_orphans
 from services.workflow.app.definitions import Definitions
 from services.workflow.app.endings import Endings
 from services.workflow.app.engine import Engine
@@ -20,9 +21,9 @@ from services.workflow.domain.events import EXECUTION_EVENTS
 from services.workflow.domain.workflow_events import WORKFLOW_EVENTS
 from services.workflow.entry.api import make_api
 from services.workflow.entry.commands import CommandSender
-from services.workflow.entry.consumer import consumers, listen_to_results
+from services.workflow.entry.consumer import consumers, listen_to_parents, listen_to_results
 from services.workflow.entry.triggers import trigger_consumer
-from services.workflow.limits import HTTP_CONCURRENCY
+from services.workflow.limits import CHILDREN_CONCURRENCY, HTTP_CONCURRENCY, LOOK_FOR_ORPHANS_S
 from services.workflow.metrics import EngineMetrics
 from shared.net.guard import guarded_client, parse_allowed_hosts
 from shared.runtime import open_runtime
@@ -39,13 +40,16 @@ async def run(settings: WorkflowSettings) -> None:
         tracking, metrics = Tracking(), EngineMetrics(rt.registry)
         recorder = Recorder(transitions, states, tracking, NatsDispatch(rt.client), rt.waker, metrics)
         engine = Engine(transitions, states, tracking, recorder, metrics)
-        executions = Executions(engine, programs)
+        executions = Executions(engine, programs, rt.reader)
+        children = Children(executions, rt.reader)
         for consumer in consumers(rt.client, executions):
             rt.consume(consumer)
         rt.consume(trigger_consumer(PostgresTriggers(rt.worker_pool, programs), executions))
         client = guarded_client(parse_allowed_hosts(settings.allowed_hosts))
         rt.on_close(client.aclose)
         rt.work_on(SUBJECTS["http"], HttpRequests(client).do, concurrency=HTTP_CONCURRENCY)
+        rt.work_on(SUBJECTS["workflow"], children.do, concurrency=CHILDREN_CONCURRENCY)
+        rt.background("orphans", lambda: watch_orphans(engine, children, LOOK_FOR_ORPHANS_S))
         rt.background("engine", engine.run)
         rt.readiness["engine"] = engine.check_ready
         rt.relay([*EXECUTION_EVENTS.public_types, *WORKFLOW_EVENTS.public_types])
@@ -66,6 +70,7 @@ async def run(settings: WorkflowSettings) -> None:
 
         async def listen() -> None:
             await listen_to_results(rt.client(), engine)
+            await listen_to_parents(rt.client(), children)
             await sender.listen()
 
         await rt.serve(app, before_consuming=listen)

@@ -2,7 +2,8 @@
 
 from uuid import UUID
 
-from shared.errors import Conflict, NotFound, Unavailable
+from services.workflow.limits import MAX_REPORTED_NAMES
+from shared.errors import Conflict, NotFound, Unavailable, Unprocessable
 
 
 class EngineBusy(Unavailable):
@@ -30,6 +31,16 @@ class ExecutionNotFound(NotFound):
 
     def __init__(self, execution_id: UUID) -> None:
         super().__init__(f"There is no execution {execution_id}.")
+
+
+class ForkPointUnknown(Unprocessable):
+    """The execution has no such step to be forked from."""
+
+    code = "fork_point_unknown"
+
+    def __init__(self, path: str, known: list[str]) -> None:
+        names = ", ".join(known[:MAX_REPORTED_NAMES]) or "none"
+        super().__init__(f"The execution never came to a step {path!r}; it came to: {names}.")
 
 
 class WorkflowNotActive(Conflict):
@@ -66,6 +77,13 @@ STATUSES = {
     "workflow_not_found": 404,
     "execution_not_found": 404,
     "workflow_not_active": 409,
+    "execution_ended": 409,
+    "execution_paused": 409,
+    "execution_not_retryable": 409,
+    "approval_not_pending": 409,
+    "too_many_signals": 409,
+    "not_an_assignee": 403,
+    "fork_point_unknown": 422,
     "workflow_in_use": 409,
     "slug_taken": 409,
     "workflow_exists": 409,

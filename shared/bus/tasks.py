@@ -42,7 +42,10 @@ class TaskError(msgspec.Struct, frozen=True):
 
 
 class TaskResult(msgspec.Struct, frozen=True):
-    """How a task stands: ended well (`output`), ended badly (`error`), or still `running` (a heartbeat)."""
+    """How a task stands: ended well (`output`), ended badly (`error`), or still `running` (a heartbeat).
+
+    Who says `running` may say for how many milliseconds (`quiet_ms`) it need not be asked again.
+    """
 
     execution_id: UUID
     step_path: str
@@ -51,6 +54,7 @@ class TaskResult(msgspec.Struct, frozen=True):
     output: Any = None
     error: TaskError | None = None
     duration_ms: float = 0.0
+    quiet_ms: int = 0
 
 
 def task_id_of(execution_id: UUID, step_path: str, attempt: int) -> str:

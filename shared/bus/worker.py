@@ -68,7 +68,7 @@ class TaskWorker:
         self._outbox = ResultOutbox(client, metrics.results_lost.inc)
         self._work: set[asyncio.Task[None]] = set()
         self._stop_hearing: Callable[[], Awaitable[None]] | None = None
-        metrics.tasks_held.set_function(lambda: len(self._held))
+        metrics.tasks_held.labels(subject).set_function(lambda: len(self._held))
 
     def register(self, broker: NatsBroker) -> None:
         """Hear the subject, once the broker starts."""
@@ -156,7 +156,8 @@ class TaskWorker:
             error = TaskError("worker_failed", "The worker failed: its log says why.", retryable=True)
             result = _result(task, "error", error=error)
         encoded = encode_item(result)
-        if result.error is None or result.error.code != Unavailable.code:  # then nothing was begun
+        # Nothing was begun by a task that could not be taken, and nothing has ended with one that is still running.
+        if result.status != "running" and (result.error is None or result.error.code != Unavailable.code):
             self._inbox.remember(_key(task), encoded)
         return encoded
 

@@ -13,7 +13,8 @@ from uuid import UUID
 
 from services.workflow.app.batch import Batch
 from services.workflow.app.clock import now_ms
-from services.workflow.app.items import Accepted, CancelItem, Item, ResultItem, StartItem, WakeItem
+from services.workflow.app.family import Orphan, needs
+from services.workflow.app.items import Accepted, ControlItem, Item, ResultItem, StartItem, WakeItem
 from services.workflow.app.ports import OUTAGES, TransitionStore
 from services.workflow.app.recording import Recorder
 from services.workflow.app.recovery import adopt_open_executions
@@ -35,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 
 class Engine:
-    """Runs executions. `start`, `cancel` and `results` may be called from any task of the event loop."""
+    """Runs executions. `start`, `control` and `results` may be called from any task of the event loop."""
 
     def __init__(
         self, store: TransitionStore, states: States, tracking: Tracking, recorder: Recorder, metrics: EngineMetrics
@@ -60,8 +61,8 @@ class Engine:
         """Start an execution; return once that is durable. Raises `EngineBusy` when too much is queued."""
         return await self._submit(item, item.done)
 
-    async def cancel(self, item: CancelItem) -> Accepted:
-        """Cancel an execution; return once that is durable. Raises `NotFound`."""
+    async def control(self, item: ControlItem) -> Accepted:
+        """Tell an execution something; return once that is durable. Raises `NotFound`, and what it refuses."""
         return await self._submit(item, item.done)
 
     def results(self, results: list[TaskResult]) -> None:
@@ -69,7 +70,7 @@ class Engine:
         now = now_ms()
         for result in results:
             if result.status == "running":
-                self._tracking.heard(result.execution_id, result.step_path, now)
+                self._tracking.heard(result.execution_id, result.step_path, now + result.quiet_ms)
             else:
                 self._queue.append(ResultItem(result.execution_id, result))
         self._wake.set()
@@ -87,6 +88,14 @@ class Engine:
             if self._writing:
                 await asyncio.wait(self._writing, timeout=ENGINE_STOP_S)
             await asyncio.gather(sweeping, return_exceptions=True)
+
+    async def orphans(self) -> list[Orphan]:
+        """Return the open children of this process whose parents no longer need them."""
+        children = [(id_, known.parent) for id_, known in self._tracking.open.items() if known.parent is not None]
+        parents = await self._states.load({parent.execution_id for _, parent in children})
+        lost = [id_ for id_, parent in children if not needs(parents[parent.execution_id], parent)]
+        states = await self._states.load(lost)
+        return [Orphan(s.id, s.tenant_id, "its parent no longer needs it") for s in states.values() if s is not None]
 
     async def check_ready(self) -> None:
         """Raise unless what earlier processes left open was taken up."""
@@ -203,7 +212,7 @@ class Engine:
                 _log.exception("a %s of the execution %s was dropped", type(item).__name__, item.execution_id)
                 self._metrics.dropped_items.inc()
                 self._states.forget(item.execution_id)
-                if isinstance(item, StartItem | CancelItem) and not item.done.done():
+                if isinstance(item, StartItem | ControlItem) and not item.done.done():
                     item.done.set_exception(error)
                 elif isinstance(item, WakeItem):
                     self._tracking.open.pop(item.execution_id, None)  # else it would be woken again and again

@@ -7,10 +7,11 @@ from uuid import UUID
 
 import msgspec
 
+from services.workflow.app.family import Orphan
 from services.workflow.domain.language.definition import EventTrigger
 from services.workflow.domain.language.program import Program
 from services.workflow.errors import StoreAway
-from shared.bus.tasks import Task
+from shared.bus.tasks import Task, TaskResult
 from shared.eventstore.event import NewEvent, RecordedEvent, Snapshot
 from shared.paging import Place
 from shared.scope import TenantScope
@@ -87,6 +88,10 @@ class Dispatch(Protocol):
 
     def send(self, tasks: Sequence[tuple[str, Task]]) -> Awaitable[None]:
         """Publish tasks by step type, pipelined. One that is lost is sent again: the engine hears nothing of it."""
+        ...
+
+    def tell_family(self, ends: Sequence[TaskResult], orphans: Sequence[Orphan]) -> Awaitable[None]:
+        """Tell parents how their children ended, and children that nobody needs them. What is lost is found again."""
         ...
 
 

@@ -6,10 +6,10 @@ from uuid import UUID
 
 import msgspec
 
-from services.workflow.app.states import fold
 from services.workflow.domain.language.program import Program
 from services.workflow.domain.state import ExecutionState, StepState
 from services.workflow.domain.step_error import StepError
+from services.workflow.domain.where import name_of
 from shared.eventstore.event import RecordedEvent, decode_meta
 
 
@@ -79,15 +79,10 @@ def event_view(event: RecordedEvent) -> EventView:
     )
 
 
-def state_of(events: list[RecordedEvent]) -> ExecutionState:
-    """Fold a history."""
-    return fold(ExecutionState(events[0].stream_id, events[0].tenant_id), events)
-
-
 def execution_view(state: ExecutionState, program: Program | None) -> ExecutionView:
     """Return an execution with its steps, in the order in which they began."""
     began = _time(state.started_at)
-    current = [*state.open_tasks, *state.open_timers, *state.open_holders]
+    current = state.open_paths()
     return ExecutionView(
         id=state.id,
         tenant_id=state.tenant_id,
@@ -99,7 +94,7 @@ def execution_view(state: ExecutionState, program: Program | None) -> ExecutionV
         created_at=began,
         completed_at=_time(state.ended_at),
         duration_ms=None if state.ended_at is None else state.ended_at - state.started_at,
-        current_step=current[0].rpartition("/")[2] if current else None,
+        current_step=name_of(current[0]) if current else None,
         input_data=state.scope.get("input"),
         output_data=state.output,
         context=state.context,
@@ -109,7 +104,7 @@ def execution_view(state: ExecutionState, program: Program | None) -> ExecutionV
 
 
 def _step_view(step: StepState, program: Program | None) -> StepView:
-    name = step.path.rpartition("/")[2]
+    name = name_of(step.path)
     node = None if program is None else program.nodes.get(name)
     started = dt.datetime.fromtimestamp(step.started_at / 1000, dt.UTC)
     return StepView(

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from services.workflow.app.ports import OUTAGES, TransitionStore
 from services.workflow.app.states import States
-from services.workflow.app.tracking import Open, TaskOut, Tracking
+from services.workflow.app.tracking import TaskOut, Tracking
 from services.workflow.domain.state import ExecutionState
 from services.workflow.limits import RECOVERY_PAGE
 
@@ -27,9 +27,7 @@ async def adopt_open_executions(store: TransitionStore, states: States, tracking
             if state is None or state.ended or execution_id in tracking.open:
                 continue
             tasks = {path: TaskOut(0, state.steps[path].deadline or state.deadline) for path in state.open_tasks}
-            steps = [state.steps[path] for path in (*state.open_timers, *state.open_holders)]
-            dues = [at for step in steps for at in (step.due, step.deadline) if at is not None]
-            tracking.adopt(execution_id, Open(state.deadline, state.status, tasks), dues)
+            tracking.adopt(state, tasks)
             states.keep(state)
             adopted += 1
         after = ids[-1]

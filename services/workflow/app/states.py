@@ -1,7 +1,7 @@
 """States of executions: the last used are kept, the others folded again from their events in one read."""
 
 from collections import OrderedDict
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from uuid import UUID
 
 import msgspec
@@ -23,7 +23,13 @@ def fold(state: ExecutionState, events: Iterable[RecordedEvent]) -> ExecutionSta
         if event.version == 1:
             state.traceparent = decode_meta(event.meta).traceparent
         evolve(state, EXECUTION_EVENTS.decode(event.type, event.data))
+        state.size += len(event.data)
     return state
+
+
+def state_of(events: Sequence[RecordedEvent]) -> ExecutionState:
+    """Fold a whole history."""
+    return fold(ExecutionState(events[0].stream_id, events[0].tenant_id), events)
 
 
 def snapshot_of(state: ExecutionState) -> Snapshot:

@@ -10,15 +10,18 @@ import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from services.workflow.adapters.dispatch import CANCEL_CHILD
+from services.workflow.app.children import Children
 from services.workflow.app.engine import Engine
+from services.workflow.app.family import Orphan
 from services.workflow.app.starting import Executions, Request
 from services.workflow.entry.messages import (
     ANSWERS,
-    CANCEL_SUBJECT,
+    CONTROL_SUBJECT,
     REPLY_TO,
     START_SUBJECT,
     Answer,
-    CancelExecution,
+    ControlExecution,
     Refusal,
     StartExecution,
 )
@@ -33,7 +36,8 @@ from shared.limits import NATS_PENDING_BYTES
 
 _log = logging.getLogger(__name__)
 _starts = EnvelopeDecoder(StartExecution)
-_cancels = EnvelopeDecoder(CancelExecution)
+_controls = EnvelopeDecoder(ControlExecution)
+_orphans = EnvelopeDecoder(Orphan)
 _results = EnvelopeDecoder(TaskResult)
 
 
@@ -54,12 +58,15 @@ def consumers(client: Callable[[], Client], executions: Executions) -> list[Dura
                 command.traceparent,
                 command.priority,
                 command.attributes,
+                None,
+                command.forked_from,
             )
         )
         return Answer(accepted.execution_id, accepted.status, accepted.version, accepted.position)
 
-    async def cancel_one(command: CancelExecution) -> Answer:
-        accepted = await executions.cancel(command.execution_id, command.tenant_id, command.reason, command.actor)
+    async def control_one(command: ControlExecution) -> Answer:
+        told = command.action.command(command.actor)
+        accepted = await executions.control(command.execution_id, command.tenant_id, told, command.actor)
         return Answer(accepted.execution_id, accepted.status, accepted.version, accepted.position)
 
     async def on_starts(message: Msg) -> Outcome:
@@ -67,15 +74,15 @@ def consumers(client: Callable[[], Client], executions: Executions) -> list[Dura
             commands = _starts(message.data)
         except InvalidInput as error:
             return Poison(error.message)
-        answers = await _all([_answered(c.execution_id, start_one(c)) for c in commands])
+        answers = await _all([_answered(command.execution_id, start_one(command)) for command in commands])
         return await _settle(client(), message, answers)
 
-    async def on_cancels(message: Msg) -> Outcome:
+    async def on_controls(message: Msg) -> Outcome:
         try:
-            commands = _cancels(message.data)
+            commands = _controls(message.data)
         except InvalidInput as error:
             return Poison(error.message)
-        answers = await _all([_answered(c.execution_id, cancel_one(c)) for c in commands])
+        answers = await _all([_answered(command.execution_id, control_one(command)) for command in commands])
         return await _settle(client(), message, answers)
 
     return [
@@ -88,7 +95,7 @@ def consumers(client: Callable[[], Client], executions: Executions) -> list[Dura
             max_in_flight=COMMANDS_IN_FLIGHT,
             ack_wait_s=COMMAND_ACK_WAIT_S,
         )
-        for subject, handler in ((START_SUBJECT, on_starts), (CANCEL_SUBJECT, on_cancels))
+        for subject, handler in ((START_SUBJECT, on_starts), (CONTROL_SUBJECT, on_controls))
     ]
 
 
@@ -108,6 +115,20 @@ async def listen_to_results(client: Client, engine: Engine) -> None:
     await client.subscribe(
         RESULT_SUBJECTS, cb=on_results, pending_msgs_limit=ENGINE_MAX_QUEUED, pending_bytes_limit=NATS_PENDING_BYTES
     )
+
+
+async def listen_to_parents(client: Client, children: Children) -> None:
+    """Hear of children that their parents let go; one process takes each message."""
+
+    async def on_orphans(message: Msg) -> None:
+        try:
+            orphans = _orphans(message.data)
+        except InvalidInput:
+            _log.exception("a message on %s is no list of children", message.subject)
+            return
+        await children.cancel(orphans)
+
+    await client.subscribe(CANCEL_CHILD, queue="workflow", cb=on_orphans)
 
 
 def _bounded(result: TaskResult) -> TaskResult:

@@ -8,11 +8,13 @@ from uuid import UUID
 from prometheus_client import CollectorRegistry
 
 from services.workflow.app.engine import Engine
-from services.workflow.app.items import Accepted, CancelItem, StartItem
+from services.workflow.app.family import Orphan
+from services.workflow.app.items import Accepted, Control, ControlItem, StartItem
 from services.workflow.app.ports import Resolved, StatusRow, Transition
 from services.workflow.app.recording import Recorder
 from services.workflow.app.states import States
 from services.workflow.app.tracking import Tracking
+from services.workflow.domain import commands as c
 from services.workflow.domain.events import EXECUTION_EVENTS
 from services.workflow.domain.language.program import Program
 from services.workflow.errors import StoreAway
@@ -101,9 +103,15 @@ class Sent:
 
     def __init__(self) -> None:
         self.tasks: list[Task] = []
+        self.ends: list[TaskResult] = []
+        self.orphans: list[Orphan] = []
 
     async def send(self, tasks: Sequence[tuple[str, Task]]) -> None:
         self.tasks += [task for _, task in tasks]
+
+    async def tell_family(self, ends: Sequence[TaskResult], orphans: Sequence[Orphan]) -> None:
+        self.ends += ends
+        self.orphans += orphans
 
 
 class House:
@@ -138,8 +146,13 @@ class House:
         return asyncio.create_task(self.engine.start(item))
 
     def cancel(self, execution_id: UUID, tenant_id: UUID = TENANT) -> "asyncio.Task[Accepted]":
+        return self.tell(execution_id, c.Cancel(0, "why"), tenant_id)
+
+    def tell(self, execution_id: UUID, command: Control, tenant_id: UUID = TENANT) -> "asyncio.Task[Accepted]":
         done: asyncio.Future[Accepted] = asyncio.get_running_loop().create_future()
-        return asyncio.create_task(self.engine.cancel(CancelItem(execution_id, tenant_id, "why", "user:test", done)))
+        return asyncio.create_task(
+            self.engine.control(ControlItem(execution_id, tenant_id, command, "user:test", done))
+        )
 
     def done(self, execution_id: UUID, path: str, output: Any = None, attempt: int = 1) -> None:
         self.engine.results([TaskResult(execution_id, path, attempt, "ok", output)])

@@ -66,7 +66,11 @@ class Validator:
         texts = [
             text
             for place in self._places
-            for text in (*place.step.conditions().values(), *place.step.output_mapping.values())
+            for text in (
+                *place.step.conditions().values(),
+                *place.step.conditions_inside().values(),
+                *place.step.output_mapping.values(),
+            )
         ]
         if len(texts) > limits.MAX_DEFINITION_EXPRESSIONS:
             message = f"at most {limits.MAX_DEFINITION_EXPRESSIONS:,} conditions and mapped fields in all"
@@ -103,6 +107,13 @@ class Validator:
                 yield fault(path, f"{self._by_name[name].path} has the name {name!r} already", "duplicate_name")
             else:
                 self._by_name[name] = place
+        for place in self._places:
+            around = set(place.locals())
+            for name in place.step.locals():
+                if name in RESERVED_NAMES or not _IDENTIFIER.match(name):
+                    yield fault(f"{place.path}.as", f"{name!r} cannot be used", "reserved_name")
+                elif name in self._by_name or name in around:
+                    yield fault(f"{place.path}.as", f"there is a {name!r} already: give another 'as'", "duplicate_name")
 
     def _step(self, place: Place) -> Iterator[FieldFault]:
         step, path = place.step, place.path
@@ -114,6 +125,8 @@ class Validator:
         yield from self._template(step.templates(), path, place, step.secret_fields)
         for field, text in step.conditions().items():
             yield from self._condition(text, join_path(path, field), place)
+        for field, text in step.conditions_inside().items():
+            yield from self._condition(text, join_path(path, field), place, inside=True)
         try:
             compile_mapping(step.output_mapping, f"{path}.output_mapping")
         except DefinitionInvalid as error:
@@ -145,20 +158,23 @@ class Validator:
         for reference in template.references:
             yield from self._reference(reference, place)
 
-    def _condition(self, text: str, path: str, place: Place) -> Iterator[FieldFault]:
+    def _condition(self, text: str, path: str, place: Place, *, inside: bool = False) -> Iterator[FieldFault]:
         references, faults = _examine_condition(text, path)
         yield from faults
         for reference in references:
-            yield from self._reference(reference, place)
+            yield from self._reference(reference, place, inside=inside)
 
-    def _reference(self, reference: Reference, place: Place | None) -> Iterator[FieldFault]:
+    def _reference(self, reference: Reference, place: Place | None, *, inside: bool = False) -> Iterator[FieldFault]:
         """Check one use of a name; without a `place` it is used when all steps are over."""
         if reference.root in EXECUTION_ROOTS or reference.root in self._elsewhere:
             return
+        local = () if place is None else (*place.locals(), *(place.step.locals() if inside else ()))
+        if reference.root in local:
+            return
         target = self._by_name.get(reference.root)
         if target is None:
-            yield from self._unknown([reference], (*EXECUTION_ROOTS, *self._by_name))
-        elif place is not None and (why := why_not_before(target, place)):
+            yield from self._unknown([reference], (*EXECUTION_ROOTS, *local, *self._by_name))
+        elif why := why_not_before(target, place, inside=inside):
             message = f"{reference.text} cannot be used here: the step {reference.root!r} {why}"
             yield fault(reference.path, message, "reference_not_before", reference.position)
 
