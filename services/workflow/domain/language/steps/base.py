@@ -81,13 +81,13 @@ class StepBase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return str(self.__struct_config__.tag)
 
     def groups(self) -> "Iterator[Group]":
-        """Yield the lists of steps that it holds."""
+        """Yield the lists of steps that it holds. Of a keyed branch an empty one counts, too: it is one way to go."""
         for branch in self.holds:
             held = getattr(self, branch.field)
             if branch.keyed:
                 for key, steps in held.items():
                     yield _group(branch, steps, key)
-            elif held is not None and not isinstance(held, str):
+            elif held and not isinstance(held, str):
                 yield _group(branch, held, None)
 
     def locals(self) -> tuple[str, ...]:
