@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
-from services.workflow.app.family import Orphan
+from services.workflow.app.family import CANCEL_CHILD, Orphan
 from shared.bus.envelope import encode_item, pack
 from shared.bus.tasks import Task, TaskResult, partition_of, result_subject
 from shared.errors import PlatformError
@@ -22,7 +22,6 @@ SUBJECTS = {
     "rag_query": "commands.rag.run-query",
     "workflow": "commands.workflow.run-child",
 }
-CANCEL_CHILD = "commands.workflow.cancel-child"
 
 
 class NatsDispatch:

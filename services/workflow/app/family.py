@@ -14,6 +14,9 @@ from shared.bus.tasks import TaskError, TaskResult, task_id_of
 from shared.eventstore.catalogue import DomainEvent
 from shared.ids import derived_id
 
+CANCEL_CHILD = "commands.workflow.cancel-child"
+"""Where lists of `Orphan` are published, on core NATS: what is lost is found again."""
+
 
 class Orphan(msgspec.Struct, frozen=True):
     """A child execution whose parent no longer needs it."""

@@ -10,10 +10,9 @@ import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from services.workflow.adapters.dispatch import CANCEL_CHILD
 from services.workflow.app.children import Children
 from services.workflow.app.engine import Engine
-from services.workflow.app.family import Orphan
+from services.workflow.app.family import CANCEL_CHILD, Orphan
 from services.workflow.app.starting import Executions, Request
 from services.workflow.entry.messages import (
     ANSWERS,

@@ -395,7 +395,10 @@ junk = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ["name", "type", "steps", "if_true", "condition", "input", "retry", "url", "wait_for", "seconds", "as", "items", "switch", "branches", "default", "on_error", "compensate", "on_timeout", "event", "workflow"]
+                sorted(
+                    {field.encode_name for kind in STEP_TYPES.values() for field in msgspec.structs.fields(kind)}
+                    | {"type"}
+                )
             ),
             inner | st.sampled_from(sorted(STEP_TYPES)),
             max_size=6,
