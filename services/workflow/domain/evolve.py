@@ -72,7 +72,7 @@ def _open(state: ExecutionState, step: StepState) -> StepState:
     """Put a step that begins into its place; the first of an iteration counts the iteration as begun."""
     known = state.steps.get(step.path)
     state.steps[step.path] = step
-    if known is None:
+    if known is None and "]/" in step.path:
         _count_iteration(state, step.path)
     return step
 
@@ -181,6 +181,9 @@ def _completed(state: ExecutionState, event: e.StepCompleted) -> None:
     step.output = event.output
     if not step.let_pass:
         step.error = None
+    if "/" not in event.path:
+        state.scope[event.path] = event.output
+        return
     _see(state, event.path, event.output)
     holder = _counted_by(state, event.path, last=event.last)
     if holder is not None:

@@ -19,7 +19,7 @@ from services.workflow.domain.outputs import last_output, outputs_of_iterations,
 from services.workflow.domain.scope import scope_inside
 from services.workflow.domain.state import FAILED
 from services.workflow.domain.step_error import StepError, as_step_error
-from services.workflow.domain.where import child, holder_of, in_iteration, iteration_around, split_iteration
+from services.workflow.domain.where import child, holder_path, in_iteration, iteration_around, split_iteration
 from services.workflow.limits import MAX_FOREACH_ITEMS
 from shared.errors import PlatformError
 
@@ -96,7 +96,7 @@ def child_ended(walk: "Walk", node: Node, path: str) -> None:
     holder = node.parent
     if holder is None:
         raise TypeError(f"{node!r} is held by nothing")
-    at = holder_of(path)
+    at = holder_path(node, path)
     if node.branch == ON_ERROR:
         _recovered(walk, holder, at)
     elif node.branch == COMPENSATE:
@@ -118,7 +118,7 @@ def child_failed(walk: "Walk", node: Node, path: str, error: StepError) -> None:
     holder = node.parent
     if holder is None:
         raise TypeError(f"{node!r} is held by nothing")
-    at = holder_of(path)
+    at = holder_path(node, path)
     if node.branch == COMPENSATE:
         undo.undone(walk, at, error)
     elif node.branch == STEPS and isinstance(holder.step, ParallelStep):

@@ -26,7 +26,7 @@ from services.workflow.domain.outputs import last_output, output_of_agent
 from services.workflow.domain.scope import scope_at
 from services.workflow.domain.state import ExecutionState
 from services.workflow.domain.step_error import StepError, as_step_error
-from services.workflow.domain.where import beside, child, holder_of, is_inside, name_of
+from services.workflow.domain.where import beside, child, holder_path, is_inside, name_of
 from services.workflow.limits import (
     MAX_HISTORY_BYTES,
     MAX_HISTORY_EVENTS,
@@ -109,7 +109,11 @@ class Walk:
                 continue
             work, node, path = self._next.popleft()
             # What holds it may have ended meanwhile; a compensation is held by a step that has ended well.
-            if node.parent is None or holder_of(path) in state.open_holders or undo.is_undoing(state, node, path):
+            if (
+                node.parent is None
+                or holder_path(node, path) in state.open_holders
+                or undo.is_undoing(state, node, path)
+            ):
                 work(self, node, path)
 
     def scope(self, node: Node, path: str) -> dict[str, Any]:
