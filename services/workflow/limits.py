@@ -107,3 +107,8 @@ MAX_CHILD_DEPTH = 16
 CHILD_QUIET_MS = 30_000  # a parent asks how its child stands so often, should the child's own word be lost
 LOOK_FOR_ORPHANS_S = 30.0
 CHILDREN_CONCURRENCY = 256
+
+# Time travel.
+MAX_SHADOW_DIFFERENCES = 100
+MAX_SHADOWS_PAGE = 100
+MAX_STATE_CHANGES = 1_000

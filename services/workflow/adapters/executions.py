@@ -64,6 +64,11 @@ class PostgresExecutions:
             total = await connection.fetchval(_sql.count_rows, workflow_id, status)
         return list(rows), int(total)
 
+    async def newest_ended(self, scope: TenantScope, workflow_id: UUID, before: Place | None, limit: int) -> list[Any]:
+        """Return status rows of a workflow's executions that ended, newest first."""
+        async with self._pool.connection(scope) as connection:
+            return list(await connection.fetch(_sql.newest_ended, workflow_id, *(before or (None, None)), limit))
+
     async def ended(self, scope: TenantScope, ids: Sequence[UUID]) -> list[UUID]:
         """Return those of these executions that ended."""
         with as_store_away():

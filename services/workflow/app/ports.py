@@ -179,6 +179,10 @@ class ExecutionReads(Protocol):
         """Return status rows, newest first, and how many there are in all."""
         ...
 
+    async def newest_ended(self, scope: TenantScope, workflow_id: UUID, before: Place | None, limit: int) -> list[Any]:
+        """Return status rows of a workflow's executions that ended, newest first."""
+        ...
+
     async def ended(self, scope: TenantScope, ids: Sequence[UUID]) -> list[UUID]:
         """Return those of these executions that ended."""
         ...

@@ -45,7 +45,7 @@ def decide(state: ExecutionState, program: Program, command: c.Command) -> list[
         _after_the_end(walk, command)
     elif state.version == 0:
         if isinstance(command, c.Start):
-            _start(walk, command)
+            begin(walk, command)
     elif _is_full(state) and not isinstance(command, c.Cancel | c.Terminate):
         walk.fail_execution(history_too_long(state))
     else:
@@ -65,7 +65,8 @@ def abandon(state: ExecutionState, now: int, error: StepError) -> list[DomainEve
     return ends
 
 
-def _start(walk: Walk, command: c.Start) -> None:
+def begin(walk: Walk, command: c.Start) -> None:
+    """Record the start, and begin with the first step."""
     walk.emit(
         e.ExecutionStarted(
             command.now,

@@ -92,12 +92,17 @@ class Walk:
             recorded = self._recorded.get(path)
             if recorded is None:
                 _BEGIN.get(type(node.step), _schedule)(self, node, path)
-            elif recorded.error is None:
-                self.record(node, path, recorded.output, copied=True)
             else:
-                self.fail(node, path, recorded.error)
+                self.take_over(node, path, recorded)
         except PlatformError as error:
             self.fail(node, path, as_step_error(error))
+
+    def take_over(self, node: Node, path: str, recorded: Recorded) -> None:
+        """End a step as it ended elsewhere."""
+        if recorded.error is None:
+            self.record(node, path, recorded.output, copied=True)
+        else:
+            self.fail(node, path, recorded.error)
 
     def run(self) -> None:
         """Begin what is on the list, and what that brings, until all of it waits for the outside."""

@@ -23,3 +23,11 @@ SELECT count(*) FROM executions WHERE ($1::uuid IS NULL OR workflow_id = $1) AND
 
 -- name: ended
 SELECT id FROM executions WHERE id = ANY($1::uuid[]) AND completed_at IS NOT NULL
+
+-- name: newest_ended
+SELECT id, tenant_id, workflow_id, workflow_revision, status, started_at, completed_at, version
+FROM executions
+WHERE workflow_id = $1 AND completed_at IS NOT NULL
+  AND ($2::timestamptz IS NULL OR (started_at, id) < ($2, $3))
+ORDER BY started_at DESC, id DESC
+LIMIT $4
