@@ -1,10 +1,11 @@
 """Workflows by slug: put one into effect, run one to its end."""
 
 from typing import Any
+from uuid import UUID
 
 from infra.cli import history
 from infra.cli.api import Api
-from infra.cli.errors import ApiRefused
+from infra.cli.errors import ApiRefused, BadInput
 from infra.cli.limits import RUN_WAIT
 from infra.cli.shapes import Execution, Validation, Workflow, WorkflowPage
 
@@ -48,6 +49,18 @@ async def run(api: Api, workflow: str, input_data: dict[str, Any]) -> Execution:
         async for _ in history.follow(api, execution.id):
             pass  # long ones are waited for on their stream of events, which ends with them
     return await history.execution_of(api, execution.id)
+
+
+async def find(api: Api, workflow: str) -> str:
+    """Return the id of a workflow that is named by id or slug."""
+    try:
+        return str(UUID(workflow))
+    except ValueError:
+        pass  # it is a slug
+    page = await api.get(_WORKFLOWS, WorkflowPage, slug=workflow)
+    if not page.workflows:
+        raise BadInput(f"There is no workflow {workflow!r}.")
+    return page.workflows[0].id
 
 
 async def _holder(api: Api, definition: dict[str, Any], refusal: ApiRefused) -> str:

@@ -19,6 +19,7 @@ _COMMANDS = {
     "token": ("infra.cli.token", "token"),
     "workflows": ("infra.cli.workflows", "workflows"),
     "executions": ("infra.cli.executions", "executions"),
+    "approvals": ("infra.cli.approvals", "approvals"),
     "events": ("infra.cli.events", "events"),
     "projections": ("infra.cli.projections", "projections"),
     "doctor": ("infra.cli.doctor", "doctor"),

@@ -69,3 +69,64 @@ class EventPage(msgspec.Struct):
 
     events: list[Event]
     next_after: int | None = None
+
+
+class Change(msgspec.Struct):
+    """One place of an execution's state that differs."""
+
+    path: str
+    before: Any = msgspec.UNSET
+    after: Any = msgspec.UNSET
+
+
+class StateDiff(msgspec.Struct):
+    changes: list[Change]
+    truncated: bool
+
+
+class Difference(msgspec.Struct):
+    """One decision that differs from the recorded one."""
+
+    path: str
+    what: str
+    recorded: Any = None
+    shadow: Any = None
+
+
+class Replayed(msgspec.Struct):
+    execution_id: str
+    version: int
+    status: str
+    same: bool
+    differences: list[Difference]
+    decided_anew: bool
+    why_not: str | None = None
+
+
+class Shadow(msgspec.Struct):
+    """A definition's decisions over one recorded execution."""
+
+    execution_id: str
+    status: str
+    shadow_status: str | None
+    same: bool
+    differences: list[Difference]
+    stopped_at: list[str]
+    skipped: str | None = None
+
+
+class ShadowPage(msgspec.Struct):
+    shadows: list[Shadow]
+    next_cursor: str | None = None
+
+
+class Approval(msgspec.Struct):
+    id: str
+    execution_id: str
+    name: str
+    since: str
+    assignees: list[str] = []
+
+
+class ApprovalPage(msgspec.Struct):
+    approvals: list[Approval]

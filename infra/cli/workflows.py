@@ -7,7 +7,7 @@ from typing import Any
 import click
 import msgspec
 
-from infra.cli import catalogue, output
+from infra.cli import catalogue, output, time_travel
 from infra.cli.definitions import read_definition
 from infra.cli.errors import BadFile, BadInput
 from infra.cli.shapes import Execution, Workflow
@@ -129,3 +129,7 @@ def show(execution: Execution) -> None:
     )
     what, value = ("output", execution.output_data) if execution.error is None else ("error", execution.error)
     click.echo(f"{what}: {msgspec.json.format(msgspec.json.encode(value), indent=2).decode()}")
+
+
+for _command in time_travel.WORKFLOWS:
+    workflows.add_command(_command)
