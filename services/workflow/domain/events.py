@@ -143,7 +143,7 @@ class EventEmitted(DomainEvent, frozen=True):
     depth: int = 0
 
 
-class StepCompleted(DomainEvent, frozen=True, omit_defaults=True):
+class StepCompleted(DomainEvent, frozen=True):
     """A step has its output, as later steps see it (after `output_mapping`).
 
     `last`: an iteration ends with it. `copied`: the output is that of the execution which this one was forked from.
@@ -178,7 +178,7 @@ class StepFailed(DomainEvent, frozen=True):
     last: bool = False
 
 
-class StepSkipped(DomainEvent, frozen=True, omit_defaults=True):
+class StepSkipped(DomainEvent, frozen=True):
     """The step's `when` was false. `last`: an iteration ends with it."""
 
     TYPE = "workflow.step-skipped.v1"

@@ -96,11 +96,13 @@ class Scenario:
         self.program = program
         self.state = ExecutionState(EXECUTION, TENANT)
         self.events: list[DomainEvent] = []
+        self.told: list[c.Command] = []
         self.new: list[DomainEvent] = []
         self._now = BEGIN
         self.tell(c.Start(BEGIN, WORKFLOW, 1, {} if input_ is None else input_, {"who": "test"}))
 
     def tell(self, command: c.Command) -> "Scenario":
+        self.told.append(command)
         self.new = decide(self.state, self.program, command)
         self.events += self.new
         return self
