@@ -112,3 +112,6 @@ CHILDREN_CONCURRENCY = 256
 MAX_SHADOW_DIFFERENCES = 100
 MAX_SHADOWS_PAGE = 100
 MAX_STATE_CHANGES = 1_000
+
+# One decision begins no further iterations after so many events (some ten milliseconds): others have their turn first.
+MAX_DECISION_EVENTS = 500

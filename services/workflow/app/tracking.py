@@ -9,7 +9,7 @@ import msgspec
 from services.workflow.domain import events as e
 from services.workflow.domain.events import Parent
 from services.workflow.domain.state import ExecutionState
-from services.workflow.limits import MIN_DUES_COMPACTED, TASK_GRACE_MS, TASK_LEASE_MS
+from services.workflow.limits import MAX_DECISION_EVENTS, MIN_DUES_COMPACTED, TASK_GRACE_MS, TASK_LEASE_MS
 from shared.eventstore.catalogue import DomainEvent
 
 NEVER = 2**62
@@ -48,6 +48,8 @@ class Tracking:
     ) -> None:
         """Take note of what was recorded; `state` is what it led to."""
         execution_id, status = state.id, state.status
+        if len(events) >= MAX_DECISION_EVENTS:
+            self._push(execution_id, now)
         known = self.open.get(execution_id)
         for event in events:
             match event:
@@ -106,6 +108,8 @@ class Tracking:
         self.open[state.id] = Open(wakes_at(state), state.status, tasks, state.parent)
         for path in (*state.open_timers, *state.open_waits, *state.open_holders):
             self._push(state.id, state.steps[path].due, state.steps[path].deadline)
+        if any("]/" in path for path in state.steps):
+            self._push(state.id, state.started_at)  # iterations that were left for the next decision
 
     def hold_against(self, state: ExecutionState, now: int) -> None:
         """Take over what another process recorded: tasks that ended, tasks that began, what falls due."""

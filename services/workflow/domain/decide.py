@@ -8,7 +8,7 @@ from typing import Any
 
 from services.workflow.domain import commands as c
 from services.workflow.domain import events as e
-from services.workflow.domain import undo, waits
+from services.workflow.domain import holders, undo, waits
 from services.workflow.domain.evolve import evolve
 from services.workflow.domain.language.input_schema import compile_schema
 from services.workflow.domain.language.program import Program
@@ -242,6 +242,8 @@ def _look_at(walk: Walk, path: str) -> None:
             waits.timed_out(walk, path)
         else:
             walk.fail(walk.node(path), path, error)
+    elif path in walk.state.open_holders:
+        holders.go_on(walk, walk.node(path), path)
 
 
 _HANDLERS: dict[type[c.Command], Callable[[Walk, Any], None]] = {

@@ -28,6 +28,7 @@ from services.workflow.domain.state import ExecutionState
 from services.workflow.domain.step_error import StepError, as_step_error
 from services.workflow.domain.where import beside, child, holder_path, is_inside, name_of
 from services.workflow.limits import (
+    MAX_DECISION_EVENTS,
     MAX_HISTORY_BYTES,
     MAX_HISTORY_EVENTS,
     MAX_STEP_RESULT_BYTES,
@@ -65,6 +66,13 @@ class Walk:
         self.events: list[DomainEvent] = []
         self._recorded = recorded or {}
         self._next: deque[tuple[Begin, Node, str]] = deque()
+        self._made = 0
+        """Bytes of what this decision made; the history's size counts them once they are written."""
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether this decision may begin further iterations: the next one goes on with the rest."""
+        return len(self.events) < MAX_DECISION_EVENTS
 
     def node(self, path: str) -> Node:
         """Return the node that a step path ends in."""
@@ -108,7 +116,8 @@ class Walk:
         """Begin what is on the list, and what that brings, until all of it waits for the outside."""
         state = self.state
         while self._next and not state.ended:
-            if state.version >= MAX_HISTORY_EVENTS and state.undoing is None:
+            full = state.version >= MAX_HISTORY_EVENTS or state.size + self._made >= MAX_HISTORY_BYTES
+            if full and state.undoing is None:
                 self._next.clear()
                 self.fail_execution(history_too_long(state))
                 continue
@@ -138,12 +147,18 @@ class Walk:
         except PlatformError as error:
             self.fail(node, path, as_step_error(error))
             return
-        if node.payload is not None and not node.payload.is_static and size_of(payload) > MAX_TASK_PAYLOAD_BYTES:
+        if node.payload is not None and not node.payload.is_static and self._made_of(payload) > MAX_TASK_PAYLOAD_BYTES:
             message = f"The step's input is above {MAX_TASK_PAYLOAD_BYTES:,} bytes."
             self.fail(node, path, StepError("payload_too_large", message))
             return
         deadline = self.deadline(node) or self.state.deadline
         self.emit(e.StepScheduled(self.now, path, attempt, payload, deadline))
+
+    def _made_of(self, value: Any) -> int:
+        """Return the size of a value that this decision made, and count it."""
+        size = size_of(value)
+        self._made += size
+        return size
 
     def deadline(self, node: Node) -> int | None:
         """Return when a step that begins now is given up, in Unix milliseconds."""
@@ -160,7 +175,7 @@ class Walk:
             self.fail(node, path, as_step_error(error))
             return
         # What a worker says was bounded when it came in; what is made here can be many times what it was made of.
-        if (node.mapping is not None or not node.step.is_task) and size_of(output) > MAX_STEP_RESULT_BYTES:
+        if (node.mapping is not None or not node.step.is_task) and self._made_of(output) > MAX_STEP_RESULT_BYTES:
             self.fail(node, path, _TOO_LARGE)
             return
         self.record(node, path, output)

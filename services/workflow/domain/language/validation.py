@@ -108,11 +108,10 @@ class Validator:
             else:
                 self._by_name[name] = place
         for place in self._places:
-            around = set(place.locals())
             for name in place.step.locals():
                 if name in RESERVED_NAMES or not _IDENTIFIER.match(name):
                     yield fault(f"{place.path}.as", f"{name!r} cannot be used", "reserved_name")
-                elif name in self._by_name or name in around:
+                elif name in self._by_name:
                     yield fault(f"{place.path}.as", f"there is a {name!r} already: give another 'as'", "duplicate_name")
 
     def _step(self, place: Place) -> Iterator[FieldFault]:
