@@ -46,20 +46,18 @@ class Options(msgspec.Struct, frozen=True):
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Options":
-        """Read `AGENTIC_DATA_DIR`, `AGENTIC_HTTP_PORT`, `AGENTIC_NATS_URL`, `AGENTIC_POSTGRES_DSN` and
-        `AGENTIC_WORKFLOW_PROCESSES`.
-        """
+        """Read what is named like the fields: `AGENTIC_DATA_DIR`, `AGENTIC_WORKFLOW_PROCESSES` and so on."""
         return cls(
             data_dir=Path(environment.get("AGENTIC_DATA_DIR") or ".agentic"),
             http_port=_port(environment.get("AGENTIC_HTTP_PORT")),
             nats_url=environment.get("AGENTIC_NATS_URL") or None,
             postgres_dsn=environment.get("AGENTIC_POSTGRES_DSN") or None,
-            workflow_processes=processes(environment.get(WORKFLOW_PROCESSES)),
-            environment={name: value for name, value in environment.items() if name != WORKFLOW_PROCESSES},
+            workflow_processes=_processes(environment.get(WORKFLOW_PROCESSES)),
+            environment=dict(environment),
         )
 
 
-def processes(text: str | None) -> int:
+def _processes(text: str | None) -> int:
     """Return how many workflow processes a text asks for, 1 for none. Raises `BadEnvironment`."""
     if not text:
         return 1

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from infra.local.forks import Forkling, Zygote
 from infra.local.limits import HEALTH_TIMEOUT, READY_POLL
-from infra.local.options import ServiceProgram
+from infra.local.options import WORKFLOW_PROCESSES, ServiceProgram
 from infra.local.zygote import Fork
 
 _REQUEST = b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-_PLATFORM_VARIABLES = ("AGENTIC_HTTP_PORT", "AGENTIC_HTTP_HOST", "AGENTIC_HTTP_SOCKET")
+_PLATFORM_VARIABLES = ("AGENTIC_HTTP_PORT", "AGENTIC_HTTP_HOST", "AGENTIC_HTTP_SOCKET", WORKFLOW_PROCESSES)
 
 
 def environment(
