@@ -53,7 +53,7 @@ class PostgresLeases:
         await self._drop_session()
 
     async def _held_session(self) -> Any:
-        if self._session is None or self._session.is_closed():
+        if self._session is None or _ended(self._session):
             await self._drop_session()
             self._session = await self._pool.acquire(timeout=LEASE_S)
             await self._session.fetchval(_sql.hold_session, self._engine_id, timeout=LEASE_S)
@@ -62,6 +62,14 @@ class PostgresLeases:
     async def _drop_session(self) -> None:
         """End the session: its lock goes with it, and it must not reach the pool with it."""
         session, self._session = self._session, None
-        if session is not None:
+        if session is not None and not _ended(session):
             session.terminate()
             await self._pool.release(session)
+
+
+def _ended(session: Any) -> bool:
+    """Return whether the server closed it. The pool has taken it back then, and its proxy answers nothing else."""
+    try:
+        return bool(session.is_closed())
+    except asyncpg.InterfaceError:
+        return True
