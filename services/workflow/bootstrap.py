@@ -43,13 +43,13 @@ async def run(settings: WorkflowSettings) -> None:
         states = States(transitions, programs)
         tracking, metrics = Tracking(), EngineMetrics(rt.registry)
         recorder = Recorder(transitions, states, tracking, NatsDispatch(rt.client), rt.waker, metrics)
-        routes = NatsRoutes(rt.client, metrics)
-        engine = Engine(transitions, states, tracking, recorder, metrics, routes)
         engine_id = new_id()
+        routes = NatsRoutes(rt.client, engine_id, metrics)
+        engine = Engine(transitions, states, tracking, recorder, metrics, routes)
         leases = PostgresLeases(rt.worker_pool, engine_id, settings.instance)
         partitions = Partitions(engine_id, leases, routes, engine, rt.stopping, metrics)
         table = verbs(Executions(engine, programs))
-        handover = HandOver(rt.client, engine, table, metrics)
+        handover = HandOver(rt.client, engine_id, routes, table, metrics)
         for consumer in consumers(rt.client, table, handover):
             rt.consume(consumer)
         rt.consume(trigger_consumer(PostgresTriggers(rt.worker_pool, programs), handover))
@@ -75,7 +75,8 @@ async def run(settings: WorkflowSettings) -> None:
         )
 
         async def listen() -> None:
-            await routes.listen(engine.results, handover.on_command, partitions.look)
+            await routes.listen(engine.results, partitions.look)
+            await handover.listen()
             await sender.listen()
 
         await rt.serve(app, before_consuming=listen)

@@ -29,7 +29,7 @@ class EngineMetrics:
             "agentic_engine_partitions", "Partitions whose executions this process decides.", registry=registry
         )
         self.partition = Gauge(
-            "agentic_engine_partition", "1 for each partition that this process owns.", ["partition"], registry=registry
+            "agentic_engine_partition", "1 if this process owns the partition.", ["partition"], registry=registry
         )
         self.partition_moves = Counter(
             "agentic_engine_partition_moves", "Partitions taken and given.", ["direction"], registry=registry

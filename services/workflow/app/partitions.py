@@ -183,20 +183,21 @@ class Partitions:
 
     async def _stop_deciding(self, partitions: Collection[int]) -> None:
         gone = set(partitions)
-        await self._routes.close(gone)
+        self._routes.close(gone)
         await self._engine.drop(gone)
 
     async def _leave(self) -> None:
         if self._left:
             return
         self._left = True
+        left: set[int] = set()
         try:
             async with asyncio.timeout(LEAVE_S), self._agreeing:
-                self._held.clear()
+                left, self._held = self._held, set()
                 await self._leases.leave()
         except OUTAGES as error:  # a timeout is one
             _log.warning("the partitions were not given back and are taken over: %r", error)
-        self._count("left", ())
+        self._count("left", left)
         self._routes.tell()
 
     async def _hear_of_stop(self) -> None:
@@ -205,11 +206,13 @@ class Partitions:
         await asyncio.Event().wait()
 
     def _follow(self) -> None:
-        self._routes.follow([p for p, owner in self._owners.by_partition.items() if owner != self._id])
+        self._routes.follow(self._owners.by_partition)
 
     def _count(self, direction: str, partitions: Collection[int]) -> None:
         self._metrics.partition_moves.labels(direction).inc(len(partitions))
         self._metrics.partitions.set(len(self._held))
+        for partition in partitions:
+            self._metrics.partition.labels(partition).set(partition in self._held)
 
 
 def _a_few_at_once(claimed: list[Claimed]) -> list[list[Claimed]]:

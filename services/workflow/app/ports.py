@@ -101,15 +101,15 @@ class Routes(Protocol):
     """The way of results and commands to the owner of their partition."""
 
     async def open(self, partitions: Collection[int]) -> None:
-        """Hear what is for these partitions."""
+        """Hear results of these partitions."""
         ...
 
-    async def close(self, partitions: Collection[int]) -> None:
-        """Take no more commands for them. Their results are kept until another process hears them."""
+    def close(self, partitions: Collection[int]) -> None:
+        """Take note that they are decided here no longer. Their results are kept until another process hears them."""
         ...
 
-    def follow(self, elsewhere: Collection[int]) -> None:
-        """Take note of which partitions other processes own: what is kept for them is sent on."""
+    def follow(self, owners: Mapping[int, UUID]) -> None:
+        """Take note of which engine owns which partition: what is kept for others is sent on."""
         ...
 
     def forward(self, results: Sequence[TaskResult]) -> None:

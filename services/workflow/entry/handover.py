@@ -7,7 +7,7 @@ out or says that it cannot now, and then the command, which is still in its stre
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
@@ -16,21 +16,31 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from services.workflow.app.engine import Engine
 from services.workflow.app.items import Accepted
 from services.workflow.app.starting import Request
 from services.workflow.entry.commands import Refused
 from services.workflow.entry.messages import START_SUBJECT, Answer, Refusal, StartExecution
-from services.workflow.entry.routes import COMMANDS
 from services.workflow.errors import PartitionMoving
 from services.workflow.limits import HAND_OVER_S, MOVING_RETRY_S
 from services.workflow.metrics import EngineMetrics
 from shared.bus.envelope import EnvelopeDecoder, encode_item
-from shared.bus.tasks import partition_of
 from shared.errors import InvalidInput, PlatformError
+from shared.limits import ENVELOPE_MAX_BYTES, ENVELOPE_MAX_ITEMS, NATS_PENDING_BYTES
 
 _log = logging.getLogger(__name__)
 _answers = msgspec.json.Decoder(list[Answer]).decode
+
+
+COMMANDS = "commands.workflow.engine"
+"""`<this>.<engine>.<verb>`: a list of commands, handed over by another process of the service."""
+
+
+class Owners(Protocol):
+    """Who decides what."""
+
+    def owner_of(self, execution_id: UUID) -> UUID | None:
+        """Return the engine that decides an execution, if that is another one and known."""
+        ...
 
 
 class Command(Protocol):
@@ -66,14 +76,33 @@ Verbs = Mapping[str, Verb[Any]]
 
 
 class HandOver:
-    """Carries out commands here or has their owner do it."""
+    """Carries out commands here or has their owner do it: what goes to one owner in one turn goes in one message."""
 
-    def __init__(self, client: Callable[[], Client], engine: Engine, verbs: Verbs, metrics: EngineMetrics) -> None:
+    def __init__(
+        self,
+        client: Callable[[], Client],
+        engine_id: UUID,
+        owners: Owners,
+        verbs: Verbs,
+        metrics: EngineMetrics,
+    ) -> None:
         self._client = client
-        self._engine = engine
+        self._engine_id = engine_id
+        self._owners = owners
         self._verbs = {_token(subject): verb for subject, verb in verbs.items()}
         self._metrics = metrics
-        self._answering: set[asyncio.Task[None]] = set()
+        self._outgoing: dict[str, list[_Asked]] = {}
+        self._work: set[asyncio.Task[None]] = set()
+
+    async def listen(self) -> None:
+        """Begin to hear what other processes hand over."""
+
+        async def on_commands(message: Msg) -> None:
+            self._spawn(self._reply(message))
+
+        await self._client().subscribe(
+            f"{COMMANDS}.{self._engine_id}.*", cb=on_commands, pending_bytes_limit=NATS_PENDING_BYTES
+        )
 
     async def answers(self, subject: str, commands: Sequence[Command]) -> list[Answer]:
         """Return the answers to the commands of one message of `subject`, in their order."""
@@ -92,36 +121,84 @@ class HandOver:
             raise Refused(answer)
         return Accepted(answer.execution_id, answer.status or "", answer.version, answer.position)
 
-    async def on_command(self, message: Msg) -> None:
-        """Carry out what another process hands over: here, or not at all."""
-        answering = asyncio.create_task(self._reply(message))
-        self._answering.add(answering)
-        answering.add_done_callback(self._answering.discard)
-
     async def _answer(self, token: str, command: Command) -> Answer:
-        if self._engine.takes(command.execution_id):
+        owner = self._owners.owner_of(command.execution_id)
+        if owner is None:  # ours; or nobody's, as the engine will say
             return await self._verbs[token].answer(command)
-        subject = f"{COMMANDS}.{partition_of(command.execution_id)}.{token}"
+        asked = _Asked(command.execution_id, encode_item(command), asyncio.get_running_loop().create_future())
         self._metrics.handed_over.inc()
+        if not self._outgoing:
+            self._spawn(self._send())
+        self._outgoing.setdefault(f"{COMMANDS}.{owner}.{token}", []).append(asked)
+        answer = await asked.answered
+        if answer.error is not None and answer.error.code == PlatformError.code:
+            raise RuntimeError(f"The owner of the execution {command.execution_id} failed: its log says why.")
+        return answer
+
+    async def _send(self) -> None:
+        await asyncio.sleep(0)  # let everything that is ready in this turn arrive
+        outgoing, self._outgoing = self._outgoing, {}
+        for subject, asked in outgoing.items():
+            for some in _messages(asked):
+                self._spawn(self._ask(subject, some))
+
+    async def _ask(self, subject: str, asked: "list[_Asked]") -> None:
+        body = b"[" + b",".join(one.command for one in asked) + b"]"
         try:
-            body = b"[" + encode_item(command) + b"]"
             reply = await self._client().request(subject, body, timeout=HAND_OVER_S)
-            return _answers(reply.data)[0]
-        except (NatsError, PlatformError, TimeoutError, msgspec.MsgspecError, IndexError) as error:
-            # Whether it was carried out is unknown: it comes again, and then says what is the case.
-            moving = PartitionMoving(f"Nobody answers for the execution: {error!r}", retry_after=MOVING_RETRY_S)
-            return _refused(command.execution_id, moving)
+            answers = _answers(reply.data)
+        except (NatsError, PlatformError, TimeoutError, msgspec.MsgspecError) as error:
+            # Whether they were carried out is unknown: they come again, and then it is said what is the case.
+            moving = PartitionMoving(f"The owner does not answer: {error!r}", retry_after=MOVING_RETRY_S)
+            answers = [_refused(one.execution_id, moving) for one in asked]
+        for one, answer in zip(asked, answers, strict=True):
+            if not one.answered.done():
+                one.answered.set_result(answer)
 
     async def _reply(self, message: Msg) -> None:
         verb = self._verbs.get(_token(message.subject))
-        if verb is None:  # a newer process's: it is told so, and keeps the command until we are of its release
+        if verb is None:  # a newer process's: it keeps the command until we are of its release
             _log.warning("a command on %s was handed over and is not known here", message.subject)
             return
         try:
-            answers = await _all([verb.answer(command) for command in verb.decode(message.data)])
+            answers = await _all([_carried_out(verb, command) for command in verb.decode(message.data)])
             await message.respond(msgspec.json.encode(answers))
         except (InvalidInput, NatsError) as error:
             _log.warning("a command on %s was handed over and could not be answered: %r", message.subject, error)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        running = asyncio.create_task(work)
+        self._work.add(running)
+        running.add_done_callback(self._work.discard)
+
+
+class _Asked(msgspec.Struct):
+    """A command on its way to its owner."""
+
+    execution_id: UUID
+    command: bytes
+    answered: asyncio.Future[Answer]
+
+
+def _messages(asked: list[_Asked]) -> Iterator[list[_Asked]]:
+    """Split into as few messages as the bounds on items and bytes allow."""
+    some: list[_Asked] = []
+    size = 0
+    for one in asked:
+        if some and (len(some) == ENVELOPE_MAX_ITEMS or size + len(one.command) > ENVELOPE_MAX_BYTES):
+            yield some
+            some, size = [], 0
+        some.append(one)
+        size += len(one.command)
+    yield some
+
+
+async def _carried_out(verb: Verb[C], command: C) -> Answer:
+    try:
+        return await verb.answer(command)
+    except Exception:  # noqa: BLE001 - a bug in one command: whoever handed it over counts how often, as for its own
+        _log.exception("a command for the execution %s failed", command.execution_id)
+        return Answer(command.execution_id, error=Refusal(PlatformError.code, "The command failed."))
 
 
 def _token(subject: str) -> str:

@@ -1,4 +1,4 @@
-"""The way of results and commands to the process that owns their partition: one subscription a partition and kind.
+"""The way of results to the process that owns their partition: one subscription each. And who owns which.
 
 A batch of tasks goes out with one partition, so that its results travel in lists; any partition of the same process
 will do. So a result may come to a process that is not, or no longer, its execution's: it is sent on once, with a mark.
@@ -8,8 +8,9 @@ What is sent on and misses again is dropped, and its task sent again three secon
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 import msgspec
 from nats.aio.client import Client
@@ -25,54 +26,63 @@ from shared.bus.tasks import TaskError, TaskResult, partition_of, result_subject
 from shared.errors import InvalidInput, PlatformError
 from shared.limits import NATS_PENDING_BYTES
 
-COMMANDS = "commands.workflow.partition"
-"""`<this>.<partition>.<verb>`: a list of commands, handed over by another process of the service."""
 LOOK = "commands.workflow.look-at-partitions"
-"""To all processes: the partitions in the body are decided by its sender now."""
+"""To all processes: look at the leases. The body (`Taken`) says what its sender decides from now on."""
 FORWARDED = {"forwarded": "1"}
 
 _log = logging.getLogger(__name__)
 _results = EnvelopeDecoder(TaskResult)
-_taken = msgspec.json.Decoder(list[int]).decode
 
 Take = Callable[[list[TaskResult]], list[TaskResult]]
 """Takes results and returns those that are decided elsewhere."""
 
 
+class Taken(msgspec.Struct, frozen=True):
+    """Partitions that an engine has just taken up, perhaps none."""
+
+    engine_id: UUID
+    partitions: list[int] = []
+
+
+_taken = msgspec.json.Decoder(Taken).decode
+
+
 class NatsRoutes:
     """`Routes` on the service's connection."""
 
-    def __init__(self, client: Callable[[], Client], metrics: EngineMetrics) -> None:
+    def __init__(self, client: Callable[[], Client], engine_id: UUID, metrics: EngineMetrics) -> None:
+        self._engine_id = engine_id
         self._client = client
         self._metrics = metrics
         self._results: dict[int, Subscription] = {}
-        self._commands: dict[int, Subscription] = {}
-        self._elsewhere: set[int] = set()
+        self._ours: set[int] = set()
+        self._others: dict[int, UUID] = {}
         self._kept: dict[int, list[TaskResult]] = defaultdict(list)
         self._kept_count = 0
         self._sending: set[asyncio.Task[None]] = set()
 
-    async def listen(self, take: Take, on_command: Callable[[Msg], Awaitable[None]], look: Callable[[], None]) -> None:
-        """Say what to do with what comes, before any partition is opened."""
+    async def listen(self, take: Take, look: Callable[[], None]) -> None:
+        """Say what to do with results, and when others say to look, before any partition is opened."""
         self._take = take
-        self._on_command = on_command
 
         async def on_look(message: Msg) -> None:
             try:
-                taken = _taken(message.data or b"[]")
+                taken = _taken(message.data)
             except msgspec.MsgspecError:
-                _log.exception("a message on %s is no list of partitions", message.subject)
+                _log.exception("a message on %s cannot be read", message.subject)
                 return
-            self._are_elsewhere([partition for partition in taken if partition not in self._commands])
-            look()
+            if taken.engine_id != self._engine_id:
+                self._are_elsewhere(dict.fromkeys(taken.partitions, taken.engine_id))
+                look()
 
         await self._client().subscribe(LOOK, cb=on_look)
 
     async def open(self, partitions: Collection[int]) -> None:
-        """Hear results and commands of these partitions."""
+        """Hear results of these partitions."""
         client = self._client()
         for partition in partitions:
-            self._elsewhere.discard(partition)
+            self._ours.add(partition)
+            self._others.pop(partition, None)
             if partition not in self._results:
                 self._results[partition] = await client.subscribe(
                     result_subject(partition),
@@ -80,27 +90,27 @@ class NatsRoutes:
                     pending_msgs_limit=ENGINE_MAX_QUEUED,
                     pending_bytes_limit=NATS_PENDING_BYTES,
                 )
-            if partition not in self._commands:
-                self._commands[partition] = await client.subscribe(f"{COMMANDS}.{partition}.*", cb=self._on_command)
             self._take_again(self._kept.pop(partition, []))
 
-    async def close(self, partitions: Collection[int]) -> None:
-        """Hear their commands no longer."""
-        for partition in partitions:
-            if partition in self._commands:
-                await _unsubscribe(self._commands.pop(partition))
+    def close(self, partitions: Collection[int]) -> None:
+        """Go on to hear their results until another process does: they are sent on to it then."""
+        self._ours.difference_update(partitions)
 
-    def follow(self, elsewhere: Collection[int]) -> None:
+    def follow(self, owners: Mapping[int, UUID]) -> None:
         """Send on what is kept for partitions that others own, and hear their results no longer."""
-        self._elsewhere = set(elsewhere)
-        self._are_elsewhere(elsewhere)
+        self._others.clear()
+        self._are_elsewhere({partition: owner for partition, owner in owners.items() if owner != self._engine_id})
+
+    def owner_of(self, execution_id: UUID) -> UUID | None:
+        """Return the engine that decides an execution, if that is another one and known."""
+        return self._others.get(partition_of(execution_id))
 
     def forward(self, results: Sequence[TaskResult]) -> None:
         """Send on, now or once the owner is known."""
         now: dict[int, list[bytes]] = defaultdict(list)
         for result in results:
             partition = partition_of(result.execution_id)
-            if partition in self._elsewhere:
+            if partition in self._others:
                 now[partition].append(encode_item(result))
             elif self._kept_count < ASTRAY_RESULTS_MAX:
                 self._kept[partition].append(result)
@@ -112,7 +122,7 @@ class NatsRoutes:
 
     def tell(self, taken: Collection[int] = ()) -> None:
         """Have all processes look."""
-        self._spawn(self._publish(LOOK, msgspec.json.encode(sorted(taken))))
+        self._spawn(self._publish(LOOK, msgspec.json.encode(Taken(self._engine_id, sorted(taken)))))
 
     async def _on_results(self, message: Msg) -> None:
         try:
@@ -130,10 +140,12 @@ class NatsRoutes:
         else:
             self.forward(astray)
 
-    def _are_elsewhere(self, partitions: Collection[int]) -> None:
-        self._elsewhere.update(partitions)
-        for partition in partitions:
-            subscription = None if partition in self._commands else self._results.pop(partition, None)
+    def _are_elsewhere(self, owners: Mapping[int, UUID]) -> None:
+        for partition, owner in owners.items():
+            if partition in self._ours:
+                continue  # it was taken from us: we shall see it in the leases, and stop deciding first
+            self._others[partition] = owner
+            subscription = self._results.pop(partition, None)
             if subscription is not None:
                 self._spawn(_unsubscribe(subscription))
             self._take_again(self._kept.pop(partition, []))

@@ -120,10 +120,10 @@ class Elsewhere:
     async def open(self, partitions: Collection[int]) -> None:
         self.opened |= set(partitions)
 
-    async def close(self, partitions: Collection[int]) -> None:
+    def close(self, partitions: Collection[int]) -> None:
         self.opened -= set(partitions)
 
-    def follow(self, elsewhere: Collection[int]) -> None:
+    def follow(self, owners: Mapping[int, UUID]) -> None:
         pass
 
     def forward(self, results: Sequence[TaskResult]) -> None:
