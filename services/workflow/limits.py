@@ -81,6 +81,7 @@ COMMANDS_IN_FLIGHT = 512
 LEASE_S = 3.0  # a process that did not renew for so long is taken over; one that died, as soon as another one looks
 LEASE_MARGIN_S = 0.5  # it stops acting so long before that, by its own clock
 RENEW_S = 1.0
+RETRY_RENEWAL_S = 0.2  # after a renewal that failed
 RENEW_MIN_S = 0.02  # others may say more often that there is something to see
 STEADY_S = 2.0  # after an outage: before this, those that are not back yet are not taken over
 MOVED_AT_ONCE = 4  # partitions that stand still at the same time while a new process gets its share

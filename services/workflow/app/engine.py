@@ -168,13 +168,13 @@ class Engine:
             elif self._held.leaving:
                 self._forget(self._held.leaving.popleft())
             elif self._held.lapsed():
-                await self._wait_for_lease()
+                await self._woken(SWEEP_S)  # what was begun is still being written
             elif self._suspects:
                 await self._handle_suspects()
             else:
                 await self._look_again()
         elif self._held.lapsed():
-            await self._wait_for_lease()
+            await self._woken(SWEEP_S)  # what was begun is still being written
         else:
             await self._go_on()
 
@@ -187,15 +187,6 @@ class Engine:
             await self._turn(items)
         elif not self._held.adoptions:
             await self._wait()
-
-    async def _wait_for_lease(self) -> None:
-        """Return when there may be a lease again; what was begun is still being written meanwhile."""
-        try:
-            async with asyncio.timeout(SWEEP_S):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
-        self._wake.clear()
 
     async def _adopt_page(self) -> None:
         adoption = self._held.adoptions[0]
@@ -235,8 +226,11 @@ class Engine:
     async def _wait(self) -> None:
         """Return when there may be something to do: something came, or falls due."""
         due = min(self._tracking.next_due() or self._look_again_at, self._look_again_at)
+        await self._woken(max(0.0, (due - self._now()) / 1000))
+
+    async def _woken(self, seconds: float) -> None:
         try:
-            async with asyncio.timeout(max(0.0, (due - self._now()) / 1000)):
+            async with asyncio.timeout(seconds):
                 await self._wake.wait()
         except TimeoutError:
             pass  # something is due

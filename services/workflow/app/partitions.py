@@ -21,6 +21,7 @@ from services.workflow.limits import (
     MOVED_AT_ONCE,
     RENEW_MIN_S,
     RENEW_S,
+    RETRY_RENEWAL_S,
     STEADY_S,
 )
 from services.workflow.metrics import EngineMetrics
@@ -90,7 +91,7 @@ class Partitions:
             self._changed.set()
             await asyncio.sleep(RENEW_MIN_S)
             try:
-                async with asyncio.timeout(RENEW_S):
+                async with asyncio.timeout(RETRY_RENEWAL_S if self._away else RENEW_S):
                     await self._look.wait()
             except TimeoutError:
                 pass
@@ -134,6 +135,7 @@ class Partitions:
         if self._lost:
             lost, self._lost = self._lost, set()
             await self._stop_deciding(lost)
+            self._follow()
         if self._away:
             return
         if self._stopping.is_set():
