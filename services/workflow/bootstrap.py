@@ -4,6 +4,7 @@ from services.workflow.adapters.counters import WorkflowCounters
 from services.workflow.adapters.dispatch import SUBJECTS, NatsDispatch
 from services.workflow.adapters.executions import PostgresExecutions
 from services.workflow.adapters.http_requests import HttpRequests
+from services.workflow.adapters.leases import PostgresLeases
 from services.workflow.adapters.programs import PostgresPrograms
 from services.workflow.adapters.transitions import PostgresTransitions
 from services.workflow.adapters.triggers import PostgresTriggers
@@ -12,6 +13,7 @@ from services.workflow.app.children import Children, watch_orphans
 from services.workflow.app.definitions import Definitions
 from services.workflow.app.endings import Endings
 from services.workflow.app.engine import Engine
+from services.workflow.app.partitions import Partitions
 from services.workflow.app.recording import Recorder
 from services.workflow.app.starting import Executions
 from services.workflow.app.states import States
@@ -21,10 +23,13 @@ from services.workflow.domain.events import EXECUTION_EVENTS
 from services.workflow.domain.workflow_events import WORKFLOW_EVENTS
 from services.workflow.entry.api import make_api
 from services.workflow.entry.commands import CommandSender
-from services.workflow.entry.consumer import consumers, listen_to_parents, listen_to_results
+from services.workflow.entry.consumer import consumers, listen_to_parents, verbs
+from services.workflow.entry.handover import HandOver
+from services.workflow.entry.routes import NatsRoutes
 from services.workflow.entry.triggers import trigger_consumer
 from services.workflow.limits import CHILDREN_CONCURRENCY, HTTP_CONCURRENCY, LOOK_FOR_ORPHANS_S
 from services.workflow.metrics import EngineMetrics
+from shared.ids import new_id
 from shared.net.guard import guarded_client, parse_allowed_hosts
 from shared.runtime import open_runtime
 
@@ -39,19 +44,24 @@ async def run(settings: WorkflowSettings) -> None:
         states = States(transitions, programs)
         tracking, metrics = Tracking(), EngineMetrics(rt.registry)
         recorder = Recorder(transitions, states, tracking, NatsDispatch(rt.client), rt.waker, metrics)
-        engine = Engine(transitions, states, tracking, recorder, metrics)
-        executions = Executions(engine, programs, rt.reader)
-        children = Children(executions, rt.reader)
-        for consumer in consumers(rt.client, executions):
+        engine_id = new_id()
+        routes = NatsRoutes(rt.client, engine_id, metrics)
+        engine = Engine(transitions, states, tracking, recorder, metrics, routes)
+        leases = PostgresLeases(rt.worker_pool, engine_id, settings.instance)
+        partitions = Partitions(engine_id, leases, routes, engine, rt.stopping, metrics)
+        table = verbs(Executions(engine, programs, rt.reader))
+        handover = HandOver(rt.client, engine_id, routes, table, metrics)
+        children = Children(handover, rt.reader)
+        for consumer in consumers(rt.client, table, handover):
             rt.consume(consumer)
-        rt.consume(trigger_consumer(PostgresTriggers(rt.worker_pool, programs), executions))
+        rt.consume(trigger_consumer(PostgresTriggers(rt.worker_pool, programs), handover))
         client = guarded_client(parse_allowed_hosts(settings.allowed_hosts))
         rt.on_close(client.aclose)
         rt.work_on(SUBJECTS["http"], HttpRequests(client).do, concurrency=HTTP_CONCURRENCY)
         rt.work_on(SUBJECTS["workflow"], children.do, concurrency=CHILDREN_CONCURRENCY)
         rt.background("orphans", lambda: watch_orphans(engine, children, LOOK_FOR_ORPHANS_S))
-        rt.background("engine", engine.run)
-        rt.readiness["engine"] = engine.check_ready
+        rt.background("engine", partitions.run)
+        rt.readiness["engine"] = partitions.check_ready
         rt.relay([*EXECUTION_EVENTS.public_types, *WORKFLOW_EVENTS.public_types])
         rt.project(WorkflowCounters())
         reads = PostgresExecutions(rt.tenants, rt.reader)
@@ -69,7 +79,8 @@ async def run(settings: WorkflowSettings) -> None:
         )
 
         async def listen() -> None:
-            await listen_to_results(rt.client(), engine)
+            await routes.listen(engine.results, partitions.look)
+            await handover.listen()
             await listen_to_parents(rt.client(), children)
             await sender.listen()
 

@@ -12,6 +12,12 @@ class EngineBusy(Unavailable):
     code = "engine_busy"
 
 
+class PartitionMoving(Unavailable):
+    """The execution is just going from one process to another, or from one that died."""
+
+    code = "partition_moving"
+
+
 class StoreAway(Unavailable):
     """The event store does not answer; whether the last write happened is unknown."""
 
@@ -74,6 +80,7 @@ class WorkflowExists(Conflict):
 STATUSES = {
     "engine_busy": 503,
     "store_away": 503,
+    "partition_moving": 503,
     "workflow_not_found": 404,
     "execution_not_found": 404,
     "workflow_not_active": 409,

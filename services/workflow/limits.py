@@ -76,6 +76,22 @@ TASK_LEASE_MS = 3_000  # a task that was neither ended nor heard of for so long 
 SWEEP_S = 0.5
 TAKE_UP_EVERY_MS = 30_000  # how often open executions that nobody here follows are looked for
 COMMANDS_IN_FLIGHT = 512
+
+# Several processes: who owns which partitions. Docs: docs/scale-out.md.
+LEASE_S = 3.0  # a process that did not renew for so long is taken over; one that died, as soon as another one looks
+LEASE_MARGIN_S = 0.5  # it stops acting so long before that, by its own clock
+RENEW_S = 1.0
+RETRY_RENEWAL_S = 0.2  # after a renewal that failed
+RENEW_MIN_S = 0.02  # others may say more often that there is something to see
+STEADY_S = 2.0  # after an outage: before this, those that are not back yet are not taken over
+MOVED_AT_ONCE = 4  # partitions that stand still at the same time while a new process gets its share
+HANDED_FRESH_S = 2.0  # a partition taken so soon after it was given up: its tasks are waited for, not sent again
+LOOK_AFTER_TAKING_MS = 5_000  # what a process that lost its lease was still writing is found after this
+LEAVE_S = 2.0
+HAND_OVER_S = 4.0  # the owner of an execution has so long to carry out what another process was asked for
+MOVING_RETRY_S = 0.2  # a command for a partition that nobody owns just now comes again after this
+ASTRAY_RESULTS_MAX = 20_000  # kept for partitions without an owner; more are dropped, and the tasks sent again
+
 EVENTS_IN_FLIGHT = 64
 COMMAND_ACK_WAIT_S = 5.0  # a start that a killed engine had taken comes again after this; a second one changes nothing
 RECOVERY_PAGE = 500

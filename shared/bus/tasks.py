@@ -67,9 +67,6 @@ def partition_of(execution_id: UUID) -> int:
     return execution_id.int % PARTITIONS
 
 
-RESULT_SUBJECTS = "results.*"
-
-
 def result_subject(partition: int) -> str:
     """Return where the results of a partition's executions go."""
     return f"results.{partition}"

@@ -45,10 +45,10 @@ class PostgresTransitions:
         with as_store_away():
             await self._log.save_snapshot(snapshot)
 
-    async def open_executions(self, after: UUID, limit: int) -> list[UUID]:
-        """Return ids of executions that have not ended."""
+    async def open_executions(self, partitions: Sequence[int], after: UUID, limit: int) -> list[UUID]:
+        """Return ids of executions of these partitions that have not ended."""
         with as_store_away():
-            return [row[0] for row in await self._pool.fetch(_sql.open_executions, after, limit)]
+            return [row[0] for row in await self._pool.fetch(_sql.open_executions, list(partitions), after, limit)]
 
     async def _commit(self, transitions: Sequence[Transition]) -> int:
         events = [event for transition in transitions for event in transition.events]

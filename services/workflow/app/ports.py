@@ -1,7 +1,7 @@
 """What the application needs from outside."""
 
 import datetime as dt
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -59,8 +59,66 @@ class TransitionStore(Protocol):
         """Keep a snapshot."""
         ...
 
-    async def open_executions(self, after: UUID, limit: int) -> list[UUID]:
-        """Return ids of executions that have not ended, in order of id."""
+    async def open_executions(self, partitions: Sequence[int], after: UUID, limit: int) -> list[UUID]:
+        """Return ids of executions of these partitions that have not ended, in order of id."""
+        ...
+
+
+class Owners(msgspec.Struct, frozen=True):
+    """Who lives, oldest first, and which living engine owns which partition, at one moment."""
+
+    living: list[UUID]
+    by_partition: dict[int, UUID]
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    """A partition that was taken. `handed`: what its last owner had begun is recorded and still under way."""
+
+    partition: int
+    handed: bool
+
+
+class Leases(Protocol):
+    """Who owns which partitions, agreed by all processes. Whatever fails raises `StoreAway`."""
+
+    async def renew(self) -> Owners:
+        """Be counted among the living for `LEASE_S` more; return who lives and what they own."""
+        ...
+
+    async def claim(self, partitions: Sequence[int]) -> list[Claimed]:
+        """Take those of them that no living engine owns."""
+        ...
+
+    async def release(self, partitions: Sequence[int]) -> None:
+        """Give back."""
+        ...
+
+    async def leave(self) -> None:
+        """Give everything back and be counted no longer."""
+        ...
+
+
+class Routes(Protocol):
+    """The way of results and commands to the owner of their partition."""
+
+    async def open(self, partitions: Collection[int]) -> None:
+        """Hear results of these partitions."""
+        ...
+
+    def close(self, partitions: Collection[int]) -> None:
+        """Take note that they are decided here no longer. Their results are kept until another process hears them."""
+        ...
+
+    def follow(self, owners: Mapping[int, UUID]) -> None:
+        """Take note of which engine owns which partition: what is kept for others is sent on."""
+        ...
+
+    def forward(self, results: Sequence[TaskResult]) -> None:
+        """Send results of executions of other partitions on to their owner, once there is one."""
+        ...
+
+    def tell(self, taken: Collection[int] = ()) -> None:
+        """Say that these partitions are decided here now; all other processes look at the leases."""
         ...
 
 

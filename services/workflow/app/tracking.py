@@ -1,7 +1,7 @@
 """What the engine remembers of open executions: which tasks are out since when, and what falls due by itself."""
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from uuid import UUID
 
 import msgspec
@@ -10,6 +10,7 @@ from services.workflow.domain import events as e
 from services.workflow.domain.events import Parent
 from services.workflow.domain.state import ExecutionState
 from services.workflow.limits import MAX_DECISION_EVENTS, MIN_DUES_COMPACTED, TASK_GRACE_MS, TASK_LEASE_MS
+from shared.bus.tasks import partition_of
 from shared.eventstore.catalogue import DomainEvent
 
 NEVER = 2**62
@@ -130,6 +131,12 @@ class Tracking:
                 self._push(state.id, due)
         known.row_status = state.status
         known.deadline = wakes_at(state)
+
+    def forget_partitions(self, partitions: Container[int]) -> None:
+        """Forget what another process follows from now on."""
+        self.open = {i: known for i, known in self.open.items() if partition_of(i) not in partitions}
+        self._dues = [due for due in self._dues if due[1] in self.open]
+        heapq.heapify(self._dues)
 
     def clear(self) -> None:
         """Forget everything, to take it up again from the log."""

@@ -162,7 +162,7 @@ async def fork(
             request.state.traceparent,
             origin.priority,
             origin.attributes,
-            Origin(execution_id, body.from_step),
+            forked_from=Origin(execution_id, body.from_step),
         )
         answer = await state.sender.start(command)
         headers = {"Location": ONE_EXECUTION.replace("{execution_id:uuid}", str(new))}

@@ -8,9 +8,10 @@ import msgspec
 from nats.aio.msg import Msg
 
 from services.workflow.app.ports import Triggered, Triggers
-from services.workflow.app.starting import Executions, Request
+from services.workflow.app.starting import Request
 from services.workflow.domain.language.conditions import compile_condition
 from services.workflow.domain.language.templates import compile_template
+from services.workflow.entry.handover import HandOver
 from services.workflow.limits import EVENTS_IN_FLIGHT
 from shared.bus.cloudevents import tenant_of
 from shared.bus.durable import DurableConsumer
@@ -22,7 +23,7 @@ from shared.ids import derived_id
 _log = logging.getLogger(__name__)
 
 
-def trigger_consumer(triggers: Triggers, executions: Executions) -> DurableConsumer:
+def trigger_consumer(triggers: Triggers, executions: HandOver) -> DurableConsumer:
     """Return the reader of what tenants publish."""
 
     async def on_event(message: Msg) -> Outcome:
@@ -56,7 +57,7 @@ def trigger_consumer(triggers: Triggers, executions: Executions) -> DurableConsu
     )
 
 
-async def _start(executions: Executions, triggered: Triggered, tenant_id: UUID, event: dict[str, Any]) -> list[str]:
+async def _start(executions: HandOver, triggered: Triggered, tenant_id: UUID, event: dict[str, Any]) -> list[str]:
     scope = {"event": event, "tenant": {"id": str(tenant_id)}}
     trigger = triggered.trigger
     try:

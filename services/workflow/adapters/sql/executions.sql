@@ -4,7 +4,9 @@ SELECT workflow.record_transitions(
     $10::integer[], $11::text[], $12::timestamptz[], $13::timestamptz[], $14::integer[])
 
 -- name: open_executions
-SELECT id FROM executions WHERE completed_at IS NULL AND id > $1 ORDER BY id LIMIT $2
+SELECT id FROM executions
+WHERE completed_at IS NULL AND (get_byte(uuid_send(id), 15) & 31) = ANY ($1::integer[]) AND id > $2
+ORDER BY id LIMIT $3
 
 -- name: get_row
 SELECT id, tenant_id, workflow_id, workflow_revision, status, started_at, completed_at, version
