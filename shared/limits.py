@@ -57,3 +57,5 @@ TASK_ATTEMPT_MAX = 2**31 - 1
 WORKER_LOOK_S = 0.25  # how often a worker looks which of its tasks need a heartbeat
 WORKER_MEMORY_ITEMS = 10_000  # results that a worker can say again
 WORKER_MEMORY_BYTES = 64 * 1024 * 1024
+YAML_MAX_DEPTH = 100
+YAML_MAX_NODES = 100_000  # values in one document, those behind aliases counted each time
