@@ -1,7 +1,7 @@
 """What changed from one definition to another: steps by name, wherever they stand, and the fields of both by path."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Literal
 
@@ -51,9 +51,11 @@ class _Side:
 
     def __init__(self, raw: dict[str, Any]) -> None:
         decoder = Decoder()
-        places = list(places_of(decoder.definition(raw).steps))
+        definition = decoder.definition(raw)
+        places = list(places_of(definition.steps))
         if decoder.faults:
             raise DefinitionInvalid(decoder.faults)
+        self.definition = definition
         self.head = {name: value for name, value in raw.items() if name != "steps"}
         self.places: dict[str, Place] = {place.step.name: place for place in places}
         held: dict[int, set[str]] = {}
@@ -61,8 +63,7 @@ class _Side:
             held.setdefault(id(place.holder), set()).add(field_that_holds(place))
         self.own: dict[str, dict[str, Any]] = {}
         for place in places:
-            whole = _at(raw, place.path)
-            holds = held.get(id(place), set())
+            whole, holds = _at(raw, place.path), held.get(id(place), ())
             self.own[place.step.name] = {name: value for name, value in whole.items() if name not in holds}
 
     def home(self, name: str) -> tuple[str, tuple[str | int, ...]]:
@@ -89,7 +90,8 @@ def diff(before: dict[str, Any], after: dict[str, Any]) -> DefinitionDiff:
     At most `MAX_DIFF_CHANGES` changes are given, in all.
     """
     old, new = _Side(before), _Side(after)
-    head = list(islice(_fields(old.head, new.head), MAX_DIFF_CHANGES + 1))
+    heads = _said(old.head, old.definition, new.head), _said(new.head, new.definition, old.head)
+    head = list(islice(_fields(*heads), MAX_DIFF_CHANGES + 1))
     room = MAX_DIFF_CHANGES - len(head)
     steps: list[StepChange] = []
     for step in _steps(old, new):
@@ -112,7 +114,9 @@ def _steps(old: _Side, new: _Side) -> Iterator[StepChange]:
             continue
         if name in moved:
             yield StepChange(name, "moved", place.step.type, was.path, place.path)
-        fields = list(islice(_fields(old.own[name], new.own[name]), MAX_DIFF_CHANGES + 1))
+        own, its = old.own[name], new.own[name]
+        both = _said(own, was.step, its), _said(its, place.step, own)
+        fields = list(islice(_fields(*both), MAX_DIFF_CHANGES + 1))
         if fields:
             yield StepChange(name, "changed", place.step.type, was.path, place.path, fields)
 
@@ -161,6 +165,17 @@ def _fields(before: Any, after: Any, path: str = "") -> Iterator[FieldChange]:
             yield from _fields(old, new, join_path(path, index))
     elif not equal(before, after):
         yield FieldChange(path, "changed", before, after)
+
+
+def _said(raw: dict[str, Any], struct: msgspec.Struct, other: Collection[str]) -> dict[str, Any]:
+    """Return `raw` without what it alone says and what is so by default: to say it or not is no difference."""
+    alone = raw.keys() - other
+    defaults = {
+        field.name: field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+        for field in msgspec.structs.fields(struct)
+        if field.name in alone and not field.required
+    }
+    return {name: value for name, value in raw.items() if name not in defaults or not equal(value, defaults[name])}
 
 
 def _at(value: Any, path: str) -> Any:
