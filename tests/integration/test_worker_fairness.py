@@ -79,6 +79,8 @@ async def bench(backbone: Backbone) -> AsyncIterator[tuple[Bench, TaskWorker]]:
     worker.register(broker)
     await client.subscribe(f"results.{made.partition}", cb=made.note)
     await broker.start()
+    for one in (client_of(broker), client):  # what is published before the server knows of a subscription is lost
+        await one.flush()
     try:
         yield made, worker
     finally:
