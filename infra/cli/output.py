@@ -23,7 +23,16 @@ _PIPE_WIDTH = 240
 stdout = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 stderr = Console(stderr=True, highlight=False)
 
-_COLOURS = {"completed": "green", "failed": "red", "cancelled": "red", "running": "cyan", "waiting": "yellow"}
+_COLOURS = {
+    "completed": "green",
+    "failed": "red",
+    "cancelled": "red",
+    "running": "cyan",
+    "waiting": "yellow",
+    "active": "green",
+    "draft": "yellow",
+    "archived": "dim",
+}
 
 
 def json_option(command: F) -> F:
@@ -71,6 +80,13 @@ def coloured(status: str) -> str:
 
 def milliseconds(duration: float | None) -> str:
     return "" if duration is None else f"{duration:,.0f} ms"
+
+
+def warn(warnings: Sequence[FieldFault]) -> None:
+    """Print what may surprise, on stderr."""
+    for warning in warnings:
+        where = f"{warning.path}: " if warning.path else ""
+        click.echo(f"Warning: {where}{warning.message} ({warning.code})", err=True)
 
 
 def report(error: PlatformError, *, as_json: bool) -> None:

@@ -4,6 +4,8 @@ from typing import Any
 
 import msgspec
 
+from shared.errors import FieldFault
+
 
 class Workflow(msgspec.Struct):
     id: str
@@ -12,16 +14,82 @@ class Workflow(msgspec.Struct):
     status: str
     version: str = ""
     revision: int | None = None
+    warnings: list[FieldFault] = []
 
 
 class WorkflowPage(msgspec.Struct):
     workflows: list[Workflow]
 
 
+class WorkflowDetail(msgspec.Struct):
+    """A workflow with what it holds and how its executions went."""
+
+    id: str
+    name: str
+    slug: str
+    status: str
+    version: str
+    revision: int
+    description: str
+    category: str | None
+    tags: list[str]
+    steps: list[dict[str, Any]]
+    triggers: list[dict[str, Any]]
+    timeout_seconds: float
+    execution_count: int
+    success_count: int
+    failure_count: int
+    avg_duration_ms: float | None
+    created_at: str
+    updated_at: str
+
+    @property
+    def success_rate(self) -> float | None:
+        """The share of executions that ended well among those that ended by themselves; None before the first."""
+        ended = self.success_count + self.failure_count
+        return self.success_count / ended if ended else None
+
+
+class WorkflowDetails(msgspec.Struct):
+    """A page of workflows; `next_cursor` is None on the last."""
+
+    workflows: list[WorkflowDetail]
+    next_cursor: str | None = None
+
+
+class FieldChange(msgspec.Struct):
+    path: str
+    kind: str
+    before: Any = None
+    after: Any = None
+
+
+class StepChange(msgspec.Struct):
+    step: str
+    kind: str
+    type: str
+    before_path: str | None = None
+    after_path: str | None = None
+    fields: list[FieldChange] = []
+
+
+class RevisionDiff(msgspec.Struct):
+    """What changed from one revision to another: the definition's own fields, and steps by name."""
+
+    from_revision: int
+    to_revision: int
+    definition: list[FieldChange]
+    steps: list[StepChange]
+    truncated: bool
+
+
 class Validation(msgspec.Struct):
-    """A definition that could run, and the slug that it would have."""
+    """A definition that could run, the slug that it would have, and what may surprise."""
 
     slug: str
+    valid: bool = True
+    steps: int = 0
+    warnings: list[FieldFault] = []
 
 
 class StepRun(msgspec.Struct):

@@ -10,7 +10,7 @@ import msgspec
 from rich.markup import escape
 
 from infra.cli import output
-from infra.cli.catalogue import find
+from infra.cli.catalogue import named
 from infra.cli.definitions import read_definition
 from infra.cli.history import path_of
 from infra.cli.limits import SHADOWS_PAGE
@@ -104,7 +104,7 @@ async def _shadow(definition: dict[str, Any], against: str, last: int, tenant: s
     found: list[Shadow] = []
     cursor: str | None = None
     async with (await reach(tenant)).api() as api:
-        workflow = await find(api, against)
+        workflow = (await named(api, against)).id
         with output.stderr.status("Replaying…") as status:
             while len(found) < last:
                 body = {"definition": definition, "last": min(SHADOWS_PAGE, last - len(found)), "cursor": cursor}

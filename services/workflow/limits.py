@@ -15,6 +15,7 @@ MAX_SUBJECT_CHARS = 255
 MAX_REPORTED_FAULTS = 100
 MAX_REPORTED_NAMES = 20
 MAX_FAULT_MESSAGE_CHARS = 300
+MAX_DIFF_CHANGES = 1_000  # between two revisions, of steps and of fields, in all
 # Over all steps: what validating one definition may cost.
 MAX_DEFINITION_PLACEHOLDERS = 20_000
 MAX_DEFINITION_EXPRESSIONS = 5_000

@@ -10,6 +10,8 @@ from uuid import UUID
 
 import msgspec
 
+from shared.limits import TASK_PRIORITY_DEFAULT
+
 PARTITIONS = 32
 HEARTBEAT_S = 1.0
 """A worker says "running" so often of each task that is older than this."""
@@ -17,6 +19,8 @@ HEARTBEAT_S = 1.0
 
 class Task(msgspec.Struct, frozen=True):
     """One piece of work. `task_id` is `<execution_id>/<step_path>/<attempt>`; `deadline_ms` is Unix time.
+
+    `priority` is from 1 to 10, the highest, and orders the tasks of one tenant at a worker.
 
     Unknown fields are let pass, so that a newer engine can speak to an older worker during a rollout.
     """
@@ -30,6 +34,7 @@ class Task(msgspec.Struct, frozen=True):
     deadline_ms: int
     payload: dict[str, Any]
     traceparent: str | None = None
+    priority: int = TASK_PRIORITY_DEFAULT
 
 
 class TaskError(msgspec.Struct, frozen=True):

@@ -71,6 +71,14 @@ class PostgresWorkflows:
         async with self._pool.connection(scope) as connection:
             return list(await connection.fetch(_sql.revisions, workflow_id))
 
+    async def definition(self, scope: TenantScope, workflow_id: UUID, revision: int) -> bytes:
+        """Return a revision as it is stored."""
+        async with self._pool.connection(scope) as connection:
+            raw = await connection.fetchval(_sql.definition, workflow_id, revision)
+        if raw is None:
+            raise WorkflowNotFound(f"There is no revision {revision} of workflow {workflow_id}.")
+        return bytes(raw)
+
     async def program(self, scope: TenantScope, workflow_id: UUID, revision: int) -> Program:
         """Return a revision, compiled."""
         key = (scope.tenant_id, workflow_id, revision)

@@ -146,6 +146,7 @@ class Batch:
             deadline_ms=step.deadline or 0,
             payload=payload,
             traceparent=state.traceparent,
+            priority=node.step.priority or state.priority,
         )
 
 

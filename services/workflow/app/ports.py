@@ -196,6 +196,10 @@ class WorkflowReads(Protocol):
         """Return every revision, newest first."""
         ...
 
+    async def definition(self, scope: TenantScope, workflow_id: UUID, revision: int) -> bytes:
+        """Return a revision as it is stored: JSON. Raises `WorkflowNotFound`."""
+        ...
+
     async def program(self, scope: TenantScope, workflow_id: UUID, revision: int) -> Program:
         """Return a revision, compiled. Raises `NotFound`."""
         ...

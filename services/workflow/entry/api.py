@@ -5,7 +5,7 @@ from litestar import Litestar
 from services.workflow.app.definitions import Definitions
 from services.workflow.app.endings import Endings
 from services.workflow.app.ports import ExecutionReads, WorkflowReads
-from services.workflow.entry import controls_api, executions_api, time_travel_api, workflows_api
+from services.workflow.entry import controls_api, executions_api, revisions_api, time_travel_api, workflows_api
 from services.workflow.entry.commands import CommandSender
 from services.workflow.errors import STATUSES
 from shared.http.app import make_app
@@ -27,7 +27,13 @@ def make_api(
     return make_app(
         rt.service,
         "Workflows",
-        [*workflows_api.HANDLERS, *executions_api.HANDLERS, *controls_api.HANDLERS, *time_travel_api.HANDLERS],
+        [
+            *workflows_api.HANDLERS,
+            *revisions_api.HANDLERS,
+            *executions_api.HANDLERS,
+            *controls_api.HANDLERS,
+            *time_travel_api.HANDLERS,
+        ],
         verifier=rt.verifier,
         registry=rt.registry,
         readiness=rt.readiness,
