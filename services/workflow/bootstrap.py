@@ -2,6 +2,7 @@
 
 from services.workflow.adapters.counters import WorkflowCounters
 from services.workflow.adapters.dispatch import SUBJECTS, NatsDispatch
+from services.workflow.adapters.execution_lists import PostgresExecutionLists
 from services.workflow.adapters.executions import PostgresExecutions
 from services.workflow.adapters.http_requests import HttpRequests
 from services.workflow.adapters.programs import PostgresPrograms
@@ -60,6 +61,7 @@ async def run(settings: WorkflowSettings) -> None:
             workflows=workflows,
             definitions=Definitions(workflows),
             executions=reads,
+            execution_lists=PostgresExecutionLists(rt.tenants),
             sender=sender,
             endings=endings,
         )

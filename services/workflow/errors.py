@@ -32,6 +32,15 @@ class ExecutionNotFound(NotFound):
         super().__init__(f"There is no execution {execution_id}.")
 
 
+class WaitNotFound(NotFound):
+    """There is no such approval or wait in this tenant."""
+
+    code = "wait_not_found"
+
+    def __init__(self, wait_id: UUID) -> None:
+        super().__init__(f"There is no approval {wait_id}.")
+
+
 class WorkflowNotActive(Conflict):
     """Only an active workflow runs."""
 
@@ -65,12 +74,14 @@ STATUSES = {
     "store_away": 503,
     "workflow_not_found": 404,
     "execution_not_found": 404,
+    "wait_not_found": 404,
     "workflow_not_active": 409,
     "workflow_in_use": 409,
     "slug_taken": 409,
     "workflow_exists": 409,
     "definition_invalid": 422,
     "input_invalid": 422,
+    "attributes_invalid": 422,
     "template_invalid": 422,
     "condition_invalid": 422,
     "expression_too_costly": 422,

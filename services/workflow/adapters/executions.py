@@ -11,7 +11,6 @@ from shared.db.pool import TenantPool
 from shared.db.queries import load_queries
 from shared.eventstore.event import RecordedEvent
 from shared.eventstore.ports import EventReader
-from shared.paging import Place
 from shared.scope import TenantScope
 
 _sql = load_queries(Path(__file__).parent / "sql" / "executions.sql")
@@ -46,23 +45,6 @@ class PostgresExecutions:
         if not events:
             await self.row(scope, execution_id)
         return events
-
-    async def page(
-        self,
-        scope: TenantScope,
-        *,
-        workflow_id: UUID | None,
-        status: str | None,
-        before: Place | None,
-        offset: int,
-        limit: int,
-    ) -> tuple[list[Any], int]:
-        """Return status rows, newest first, and how many there are in all."""
-        async with self._pool.connection(scope) as connection:
-            place = before or (None, None)
-            rows = await connection.fetch(_sql.list_rows, workflow_id, status, *place, offset, limit)
-            total = await connection.fetchval(_sql.count_rows, workflow_id, status)
-        return list(rows), int(total)
 
     async def ended(self, scope: TenantScope, ids: Sequence[UUID]) -> list[UUID]:
         """Return those of these executions that ended."""

@@ -141,6 +141,7 @@ def _command(item: Item, now: int) -> c.Command:
                 item.trigger,
                 item.priority,
                 item.attributes,
+                item.tags,
             )
         case CancelItem(reason=reason):
             return c.Cancel(now, reason)
@@ -186,4 +187,8 @@ def _row(state: ExecutionState) -> StatusRow:
         _time(state.started_at),
         None if state.ended_at is None else _time(state.ended_at),
         state.version,
+        state.trigger,
+        None if state.error is None else state.error.code,
+        state.attributes,
+        state.tags,
     )

@@ -34,6 +34,7 @@ class StartItem(msgspec.Struct):
     done: asyncio.Future[Accepted]
     priority: int = DEFAULT_PRIORITY
     attributes: dict[str, Any] = {}
+    tags: list[str] = []
     known_new: bool = True
     """Taken as new without a look at the log; if that was wrong, the append is refused and it is looked up."""
 

@@ -9,6 +9,7 @@ import msgspec
 from services.workflow.app.engine import Engine
 from services.workflow.app.items import Accepted, CancelItem, StartItem
 from services.workflow.app.ports import Programs
+from services.workflow.domain.labels import labels_of, scope_of
 from services.workflow.domain.language.bounds import json_fault
 from services.workflow.limits import DEFAULT_PRIORITY, MAX_INPUT_BYTES, MAX_INPUT_DEPTH
 from shared.errors import InvalidInput, TooLarge
@@ -28,6 +29,7 @@ class Request(msgspec.Struct, frozen=True):
     traceparent: str | None
     priority: int = DEFAULT_PRIORITY
     attributes: dict[str, Any] = {}
+    tags: list[str] = []
 
 
 class Executions:
@@ -40,7 +42,8 @@ class Executions:
     async def start(self, request: Request) -> Accepted:
         """Check and start; return once that is durable.
 
-        Raises `WorkflowNotFound`, `WorkflowNotActive`, `TooLarge`, `InvalidInput`, `InputInvalid`, `EngineBusy`.
+        Raises `WorkflowNotFound`, `WorkflowNotActive`, `TooLarge`, `InvalidInput`, `InputInvalid`, `AttributesInvalid`,
+        `EngineBusy`.
         """
         resolved = await self._programs.resolve(request.tenant_id, request.workflow)
         revision = resolved.revision if request.revision is None else request.revision
@@ -54,6 +57,10 @@ class Executions:
         if size > MAX_INPUT_BYTES:
             raise TooLarge(f"The input has {size:,} bytes; {MAX_INPUT_BYTES:,} are allowed.")
         program.validate_input(request.input)
+        attributes = labels_of(
+            program.search, request.attributes, request.tags,
+            scope_of(request.execution_id, request.tenant_id, request.input, request.context),
+        )  # fmt: skip
         return await self._engine.start(
             StartItem(
                 request.execution_id,
@@ -67,7 +74,8 @@ class Executions:
                 request.traceparent,
                 asyncio.get_running_loop().create_future(),
                 request.priority,
-                request.attributes,
+                attributes,
+                request.tags,
             )
         )
 

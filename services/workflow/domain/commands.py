@@ -20,6 +20,7 @@ class Start(msgspec.Struct, frozen=True):
     trigger: str = "manual"
     priority: int = DEFAULT_PRIORITY
     attributes: dict[str, Any] = {}
+    tags: list[str] = []
 
 
 class CompleteTask(msgspec.Struct, frozen=True):

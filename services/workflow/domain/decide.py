@@ -72,6 +72,7 @@ def _start(walk: Walk, command: c.Start) -> None:
             command.trigger,
             command.priority,
             command.attributes,
+            command.tags,
         )
     )
     walk.begin(walk.program.first)

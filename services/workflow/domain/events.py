@@ -13,7 +13,8 @@ from shared.eventstore.catalogue import DomainEvent, EventCatalogue
 class ExecutionStarted(DomainEvent, frozen=True):
     """An execution begins, on a revision that it keeps to its end.
 
-    `trigger` says what asked for it, `attributes` what it is found by, `priority` (1-10) who of a tenant goes first.
+    `trigger` says what asked for it, `attributes` and `tags` what it is found by, `priority` (1-10) who of a tenant
+    goes first.
     """
 
     TYPE = "workflow.execution-started.v1"
@@ -28,6 +29,7 @@ class ExecutionStarted(DomainEvent, frozen=True):
     trigger: str = "manual"
     priority: int = DEFAULT_PRIORITY
     attributes: dict[str, Any] = msgspec.field(default_factory=dict)
+    tags: list[str] = msgspec.field(default_factory=list)
 
 
 class StepScheduled(DomainEvent, frozen=True):

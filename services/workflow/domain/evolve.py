@@ -39,6 +39,8 @@ def _started(state: ExecutionState, event: e.ExecutionStarted) -> None:
     state.deadline = event.deadline
     state.priority = event.priority
     state.attributes = event.attributes
+    state.tags = event.tags
+    state.trigger = event.trigger
     state.scope = {
         "input": event.input,
         "execution": {"id": str(state.id), "context": event.context},

@@ -71,6 +71,8 @@ class ExecutionState(msgspec.Struct):
     traceparent: str | None = None
     priority: int = DEFAULT_PRIORITY
     attributes: dict[str, Any] = {}
+    tags: list[str] = []
+    trigger: str = "unknown"
 
     @property
     def key(self) -> str:

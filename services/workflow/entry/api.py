@@ -4,8 +4,9 @@ from litestar import Litestar
 
 from services.workflow.app.definitions import Definitions
 from services.workflow.app.endings import Endings
+from services.workflow.app.lists import ExecutionLists
 from services.workflow.app.ports import ExecutionReads, WorkflowReads
-from services.workflow.entry import executions_api, workflows_api
+from services.workflow.entry import executions_api, executions_list_api, workflows_api
 from services.workflow.entry.commands import CommandSender
 from services.workflow.errors import STATUSES
 from shared.http.app import make_app
@@ -19,6 +20,7 @@ def make_api(
     workflows: WorkflowReads,
     definitions: Definitions,
     executions: ExecutionReads,
+    execution_lists: ExecutionLists,
     sender: CommandSender,
     endings: Endings,
 ) -> Litestar:
@@ -27,7 +29,7 @@ def make_api(
     return make_app(
         rt.service,
         "Workflows",
-        [*workflows_api.HANDLERS, *executions_api.HANDLERS],
+        [*workflows_api.HANDLERS, *executions_api.HANDLERS, *executions_list_api.HANDLERS],
         verifier=rt.verifier,
         registry=rt.registry,
         readiness=rt.readiness,
@@ -38,6 +40,7 @@ def make_api(
             "workflows": workflows,
             "definitions": definitions,
             "executions": executions,
+            "execution_lists": execution_lists,
             "sender": sender,
             "endings": endings,
         },

@@ -54,6 +54,7 @@ def consumers(client: Callable[[], Client], executions: Executions) -> list[Dura
                 command.traceparent,
                 command.priority,
                 command.attributes,
+                command.tags,
             )
         )
         return Answer(accepted.execution_id, accepted.status, accepted.version, accepted.position)

@@ -4,7 +4,7 @@ import asyncio
 import datetime as dt
 import re
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
@@ -14,23 +14,28 @@ from litestar.params import Parameter
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 
 from services.workflow.app.queries import EventView, ExecutionView, event_view, execution_view, state_of
+from services.workflow.domain.language.fields import Priority
 from services.workflow.domain.state import ENDED, ExecutionState
 from services.workflow.entry.messages import CancelExecution, StartExecution
 from services.workflow.errors import WorkflowNotActive
-from services.workflow.limits import MAX_EXECUTION_EVENTS_PAGE, MAX_INPUT_BYTES, MAX_REASON_CHARS, MAX_WAIT_SECONDS
+from services.workflow.limits import (
+    DEFAULT_PRIORITY,
+    MAX_EXECUTION_EVENTS_PAGE,
+    MAX_INPUT_BYTES,
+    MAX_LABELS_BYTES,
+    MAX_REASON_CHARS,
+    MAX_WAIT_SECONDS,
+)
 from shared.auth.scopes import WORKFLOWS_EXECUTE, WORKFLOWS_READ
 from shared.errors import FieldFault, InvalidInput, PlatformError, TooLarge
 from shared.http.idempotency import once
-from shared.http.pages import DEFAULT_LIMIT, Cursor, Limit, Offset, cut, decode_place
 from shared.http.positions import EVENT_POSITION
 from shared.limits import SSE_KEEPALIVE_S, SSE_MIN_INTERVAL_S, VERSION_MAX
-from shared.paging import Place
 from shared.scope import TenantScope
 
 _BASE = "/api/v1/workflows/workflows"
 _ONE = _BASE + "/executions/{execution_id:uuid}"
 _TAGS = ["executions"]
-Status = Literal["pending", "running", "waiting", "paused", "completed", "failed", "cancelled"]
 _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d+)")
 
 
@@ -40,6 +45,9 @@ class ExecuteRequest(msgspec.Struct, forbid_unknown_fields=True):
     workflow_id: str
     input_data: Any = {}
     context: dict[str, Any] = {}
+    attributes: dict[str, Any] = {}
+    tags: list[str] = []
+    priority: Priority = DEFAULT_PRIORITY
 
 
 class CancelRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -56,16 +64,6 @@ class StatusView(msgspec.Struct):
     version: int
     started_at: dt.datetime
     completed_at: dt.datetime | None
-
-
-class ExecutionPage(msgspec.Struct):
-    """A page of executions, newest first; `next_cursor` leads to the next."""
-
-    executions: list[ExecutionView]
-    total: int
-    offset: int
-    limit: int
-    next_cursor: str | None = None
 
 
 class EventPage(msgspec.Struct):
@@ -89,7 +87,7 @@ def _wait_of(request: Request[Any, Any, Any]) -> float:
 
 
 def _body(raw: bytes) -> ExecuteRequest:
-    if len(raw) > MAX_INPUT_BYTES + 4096:
+    if len(raw) > MAX_INPUT_BYTES + MAX_LABELS_BYTES:
         message = f"The input is larger than {MAX_INPUT_BYTES:,} bytes."
         raise TooLarge(message, faults=[FieldFault("input_data", message, "too_large")])
     try:
@@ -137,6 +135,9 @@ async def execute(request: Request[Any, Any, Any], caller: TenantScope, state: S
             "http",
             caller.actor,
             request.state.traceparent,
+            body.priority,
+            body.attributes,
+            body.tags,
         )
         ended = False
         with state.endings.expect(caller, execution_id) as ending:
@@ -165,50 +166,6 @@ async def _workflow(state: State, caller: TenantScope, ref: str) -> Any:
     if row["status"] != "active":
         raise WorkflowNotActive(f"The workflow {row['slug']!r} is {row['status']}: activate it first.")
     return row
-
-
-@get(_BASE + "/executions", opt={"scope": WORKFLOWS_READ}, summary="List executions", tags=_TAGS)
-async def list_executions(
-    caller: TenantScope,
-    state: State,
-    workflow_id: UUID | None = None,
-    status_filter: Annotated[Status | None, Parameter(query="status")] = None,
-    cursor: Cursor = None,
-    offset: Offset = 0,
-    limit: Limit = DEFAULT_LIMIT,
-) -> ExecutionPage:
-    """List executions, newest first, by their status rows: `version` is that of the last change of status.
-
-    Inputs, outputs and steps stand in each one's own page.
-    """
-    before = decode_place(cursor)
-    rows, total = await state.executions.page(
-        caller,
-        workflow_id=workflow_id,
-        status=status_filter,
-        before=before,
-        offset=0 if before else offset,
-        limit=limit + 1,
-    )
-    shown, following = cut(rows, limit, lambda row: Place(row["started_at"], row["id"]))
-    found = [
-        ExecutionView(
-            id=row["id"],
-            tenant_id=row["tenant_id"],
-            workflow_id=row["workflow_id"],
-            workflow_revision=row["workflow_revision"],
-            status=row["status"],
-            version=row["version"],
-            started_at=row["started_at"],
-            created_at=row["started_at"],
-            completed_at=row["completed_at"],
-            duration_ms=None
-            if row["completed_at"] is None
-            else round((row["completed_at"] - row["started_at"]).total_seconds() * 1000),
-        )
-        for row in shown
-    ]
-    return ExecutionPage(found, total, offset, limit, following)
 
 
 @get(_ONE, opt={"scope": WORKFLOWS_READ}, summary="One execution", tags=_TAGS)
@@ -305,7 +262,6 @@ async def _follow(
 
 HANDLERS: list[Any] = [
     execute,
-    list_executions,
     get_execution,
     get_status,
     get_events,

@@ -34,6 +34,7 @@ class StartExecution(msgspec.Struct, frozen=True, forbid_unknown_fields=True, om
     traceparent: str | None = None
     priority: Priority = DEFAULT_PRIORITY
     attributes: dict[str, Any] = {}
+    tags: list[str] = []
 
 
 class CancelExecution(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
