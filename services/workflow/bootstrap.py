@@ -5,9 +5,12 @@ from services.workflow.adapters.dispatch import SUBJECTS, NatsDispatch
 from services.workflow.adapters.execution_lists import PostgresExecutionLists
 from services.workflow.adapters.executions import PostgresExecutions
 from services.workflow.adapters.http_requests import HttpRequests
+from services.workflow.adapters.pending_waits import PendingWaits
 from services.workflow.adapters.programs import PostgresPrograms
+from services.workflow.adapters.stats import PostgresStats
 from services.workflow.adapters.transitions import PostgresTransitions
 from services.workflow.adapters.triggers import PostgresTriggers
+from services.workflow.adapters.waits import PostgresWaits
 from services.workflow.adapters.workflows import PostgresWorkflows
 from services.workflow.app.definitions import Definitions
 from services.workflow.app.endings import Endings
@@ -19,7 +22,7 @@ from services.workflow.app.tracking import Tracking
 from services.workflow.config import WorkflowSettings
 from services.workflow.domain.events import EXECUTION_EVENTS
 from services.workflow.domain.workflow_events import WORKFLOW_EVENTS
-from services.workflow.entry.api import make_api
+from services.workflow.entry.api import ReadModels, make_api
 from services.workflow.entry.commands import CommandSender
 from services.workflow.entry.consumer import consumers, listen_to_results
 from services.workflow.entry.triggers import trigger_consumer
@@ -50,7 +53,7 @@ async def run(settings: WorkflowSettings) -> None:
         rt.background("engine", engine.run)
         rt.readiness["engine"] = engine.check_ready
         rt.relay([*EXECUTION_EVENTS.public_types, *WORKFLOW_EVENTS.public_types])
-        rt.project(WorkflowCounters())
+        rt.project(WorkflowCounters(), PendingWaits())
         reads = PostgresExecutions(rt.tenants, rt.reader)
         endings = Endings(reads, rt.waker)
         rt.background("endings", endings.run)
@@ -61,7 +64,11 @@ async def run(settings: WorkflowSettings) -> None:
             workflows=workflows,
             definitions=Definitions(workflows),
             executions=reads,
-            execution_lists=PostgresExecutionLists(rt.tenants),
+            reads=ReadModels(
+                PostgresExecutionLists(rt.tenants),
+                PostgresStats(rt.tenants, rt.reader),
+                PostgresWaits(rt.tenants, rt.reader),
+            ),
             sender=sender,
             endings=endings,
         )

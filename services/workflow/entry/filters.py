@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from litestar.datastructures import State
-from litestar.params import Parameter
+from litestar.params import Parameter, QueryParameter
 
 from services.workflow.app.lists import FIRST, LAST, STATUSES, ExecutionFilter, Span
 from services.workflow.domain.labels import TAG
@@ -41,15 +41,15 @@ async def wanted_executions(
     caller: TenantScope,
     state: State,
     times: tuple[Span, Span | None],
-    workflow_id: Annotated[Word, Parameter(description="Of this workflow: its id or its slug.")] = None,
+    workflow_id: Word = None,
     status_filter: Annotated[
-        list[Status] | None, Parameter(query="status", description="In one of these statuses. Repeatable.")
+        list[Status] | None, QueryParameter(name="status", description="In one of these statuses. Repeatable.")
     ] = None,
     tag: Annotated[list[str] | None, Parameter(description="Started with this tag. Repeatable: with all.")] = None,
     attribute: Annotated[
         list[str] | None, Parameter(description="`NAME:VALUE`, such as `customer:c-1`. Repeatable: with all.")
     ] = None,
-    trigger: Annotated[Word, Parameter(description="Started by this: http, event, command, …")] = None,
+    trigger: Word = None,
 ) -> ExecutionFilter:
     """Return which executions a request asks for. Raises `InvalidInput`, and `WorkflowNotFound` for a slug."""
     started, ended = times

@@ -11,7 +11,7 @@ ALTER TABLE workflow.executions
 
 -- Both serve lists of one status, of several and of all, so that a status needs no index of its own.
 CREATE INDEX executions_by_status ON workflow.executions (tenant_id, status, started_at DESC, id DESC);
-CREATE INDEX executions_of_workflow ON workflow.executions (workflow_id, status, started_at DESC, id DESC);
+CREATE INDEX executions_of_workflow ON workflow.executions (tenant_id, workflow_id, status, started_at DESC, id DESC);
 CREATE INDEX executions_by_end ON workflow.executions (tenant_id, completed_at DESC, id DESC)
     WHERE completed_at IS NOT NULL;
 DROP INDEX workflow.executions_by_tenant;
@@ -75,7 +75,7 @@ CREATE TABLE workflow.workflow_periods (
     completed   bigint NOT NULL,
     failed      bigint NOT NULL,
     cancelled   bigint NOT NULL,
-    PRIMARY KEY (tenant_id, period, workflow_id, starts_at)
+    PRIMARY KEY (tenant_id, period, starts_at, workflow_id)
 );
 SELECT platform.protect_table('workflow', 'workflow_periods', 'SELECT', 'SELECT, INSERT, UPDATE, DELETE');
 
@@ -87,7 +87,7 @@ CREATE TABLE workflow.workflow_durations (
     starts_at   timestamptz NOT NULL,
     bucket      smallint NOT NULL,
     runs        bigint NOT NULL,
-    PRIMARY KEY (tenant_id, period, workflow_id, starts_at, bucket)
+    PRIMARY KEY (tenant_id, period, starts_at, workflow_id, bucket)
 );
 SELECT platform.protect_table('workflow', 'workflow_durations', 'SELECT', 'SELECT, INSERT, UPDATE, DELETE');
 

@@ -7,26 +7,33 @@ SELECT * FROM (
            ($8::text IS NULL OR trigger = $8) AS wanted
     FROM (
         SELECT * FROM (
-            SELECT * FROM executions WHERE status = 'pending' AND 'pending' = ANY($1::text[])
-            AND (started_at, id) < ($2::timestamptz, $3::uuid) AND started_at >= $4::timestamptz
+            (SELECT * FROM executions WHERE status = 'pending' AND 'pending' = ANY($1::text[])
+             AND (started_at, id) < ($2::timestamptz, $3::uuid) AND started_at >= $4::timestamptz
+             ORDER BY started_at DESC, id DESC LIMIT $5)
             UNION ALL
-            SELECT * FROM executions WHERE status = 'running' AND 'running' = ANY($1::text[])
-            AND (started_at, id) < ($2::timestamptz, $3::uuid) AND started_at >= $4::timestamptz
+            (SELECT * FROM executions WHERE status = 'running' AND 'running' = ANY($1::text[])
+             AND (started_at, id) < ($2::timestamptz, $3::uuid) AND started_at >= $4::timestamptz
+             ORDER BY started_at DESC, id DESC LIMIT $5)
             UNION ALL
-            SELECT * FROM executions WHERE status = 'waiting' AND 'waiting' = ANY($1::text[])
-            AND (started_at, id) < ($2::timestamptz, $3::uuid) AND started_at >= $4::timestamptz
+            (SELECT * FROM executions WHERE status = 'waiting' AND 'waiting' = ANY($1::text[])
+             AND (started_at, id) < ($2::timestamptz, $3::uuid) AND started_at >= $4::timestamptz
+             ORDER BY started_at DESC, id DESC LIMIT $5)
             UNION ALL
-            SELECT * FROM executions WHERE status = 'paused' AND 'paused' = ANY($1::text[])
-            AND (started_at, id) < ($2::timestamptz, $3::uuid) AND started_at >= $4::timestamptz
+            (SELECT * FROM executions WHERE status = 'paused' AND 'paused' = ANY($1::text[])
+             AND (started_at, id) < ($2::timestamptz, $3::uuid) AND started_at >= $4::timestamptz
+             ORDER BY started_at DESC, id DESC LIMIT $5)
             UNION ALL
-            SELECT * FROM executions WHERE status = 'completed' AND 'completed' = ANY($1::text[])
-            AND (started_at, id) < ($2::timestamptz, $3::uuid) AND started_at >= $4::timestamptz
+            (SELECT * FROM executions WHERE status = 'completed' AND 'completed' = ANY($1::text[])
+             AND (started_at, id) < ($2::timestamptz, $3::uuid) AND started_at >= $4::timestamptz
+             ORDER BY started_at DESC, id DESC LIMIT $5)
             UNION ALL
-            SELECT * FROM executions WHERE status = 'failed' AND 'failed' = ANY($1::text[])
-            AND (started_at, id) < ($2::timestamptz, $3::uuid) AND started_at >= $4::timestamptz
+            (SELECT * FROM executions WHERE status = 'failed' AND 'failed' = ANY($1::text[])
+             AND (started_at, id) < ($2::timestamptz, $3::uuid) AND started_at >= $4::timestamptz
+             ORDER BY started_at DESC, id DESC LIMIT $5)
             UNION ALL
-            SELECT * FROM executions WHERE status = 'cancelled' AND 'cancelled' = ANY($1::text[])
-            AND (started_at, id) < ($2::timestamptz, $3::uuid) AND started_at >= $4::timestamptz
+            (SELECT * FROM executions WHERE status = 'cancelled' AND 'cancelled' = ANY($1::text[])
+             AND (started_at, id) < ($2::timestamptz, $3::uuid) AND started_at >= $4::timestamptz
+             ORDER BY started_at DESC, id DESC LIMIT $5)
         ) merged ORDER BY started_at DESC, id DESC LIMIT $5
     ) c
 ) p
@@ -40,26 +47,33 @@ SELECT * FROM (
            ($8::text IS NULL OR trigger = $8) AS wanted
     FROM (
         SELECT * FROM (
-            SELECT * FROM executions WHERE workflow_id = $9 AND status = 'pending' AND 'pending' = ANY($1::text[])
-            AND (started_at, id) < ($2::timestamptz, $3::uuid) AND started_at >= $4::timestamptz
+            (SELECT * FROM executions WHERE workflow_id = $9 AND status = 'pending' AND 'pending' = ANY($1::text[])
+             AND (started_at, id) < ($2::timestamptz, $3::uuid) AND started_at >= $4::timestamptz
+             ORDER BY started_at DESC, id DESC LIMIT $5)
             UNION ALL
-            SELECT * FROM executions WHERE workflow_id = $9 AND status = 'running' AND 'running' = ANY($1::text[])
-            AND (started_at, id) < ($2::timestamptz, $3::uuid) AND started_at >= $4::timestamptz
+            (SELECT * FROM executions WHERE workflow_id = $9 AND status = 'running' AND 'running' = ANY($1::text[])
+             AND (started_at, id) < ($2::timestamptz, $3::uuid) AND started_at >= $4::timestamptz
+             ORDER BY started_at DESC, id DESC LIMIT $5)
             UNION ALL
-            SELECT * FROM executions WHERE workflow_id = $9 AND status = 'waiting' AND 'waiting' = ANY($1::text[])
-            AND (started_at, id) < ($2::timestamptz, $3::uuid) AND started_at >= $4::timestamptz
+            (SELECT * FROM executions WHERE workflow_id = $9 AND status = 'waiting' AND 'waiting' = ANY($1::text[])
+             AND (started_at, id) < ($2::timestamptz, $3::uuid) AND started_at >= $4::timestamptz
+             ORDER BY started_at DESC, id DESC LIMIT $5)
             UNION ALL
-            SELECT * FROM executions WHERE workflow_id = $9 AND status = 'paused' AND 'paused' = ANY($1::text[])
-            AND (started_at, id) < ($2::timestamptz, $3::uuid) AND started_at >= $4::timestamptz
+            (SELECT * FROM executions WHERE workflow_id = $9 AND status = 'paused' AND 'paused' = ANY($1::text[])
+             AND (started_at, id) < ($2::timestamptz, $3::uuid) AND started_at >= $4::timestamptz
+             ORDER BY started_at DESC, id DESC LIMIT $5)
             UNION ALL
-            SELECT * FROM executions WHERE workflow_id = $9 AND status = 'completed' AND 'completed' = ANY($1::text[])
-            AND (started_at, id) < ($2::timestamptz, $3::uuid) AND started_at >= $4::timestamptz
+            (SELECT * FROM executions WHERE workflow_id = $9 AND status = 'completed' AND 'completed' = ANY($1::text[])
+             AND (started_at, id) < ($2::timestamptz, $3::uuid) AND started_at >= $4::timestamptz
+             ORDER BY started_at DESC, id DESC LIMIT $5)
             UNION ALL
-            SELECT * FROM executions WHERE workflow_id = $9 AND status = 'failed' AND 'failed' = ANY($1::text[])
-            AND (started_at, id) < ($2::timestamptz, $3::uuid) AND started_at >= $4::timestamptz
+            (SELECT * FROM executions WHERE workflow_id = $9 AND status = 'failed' AND 'failed' = ANY($1::text[])
+             AND (started_at, id) < ($2::timestamptz, $3::uuid) AND started_at >= $4::timestamptz
+             ORDER BY started_at DESC, id DESC LIMIT $5)
             UNION ALL
-            SELECT * FROM executions WHERE workflow_id = $9 AND status = 'cancelled' AND 'cancelled' = ANY($1::text[])
-            AND (started_at, id) < ($2::timestamptz, $3::uuid) AND started_at >= $4::timestamptz
+            (SELECT * FROM executions WHERE workflow_id = $9 AND status = 'cancelled' AND 'cancelled' = ANY($1::text[])
+             AND (started_at, id) < ($2::timestamptz, $3::uuid) AND started_at >= $4::timestamptz
+             ORDER BY started_at DESC, id DESC LIMIT $5)
         ) merged ORDER BY started_at DESC, id DESC LIMIT $5
     ) c
 ) p
@@ -70,16 +84,22 @@ LIMIT $6 OFFSET $7
 -- name: count_by_start
 SELECT count(*) AS looked_at, count(*) FILTER (WHERE $4::text IS NULL OR trigger = $4) AS found
 FROM (
-    SELECT * FROM executions
-    WHERE status = ANY($1::text[]) AND started_at < $2::timestamptz AND started_at >= $3::timestamptz
+    SELECT e.* FROM unnest($1::text[]) AS wanted (status) CROSS JOIN LATERAL (
+        SELECT * FROM executions
+        WHERE status = wanted.status AND started_at < $2::timestamptz AND started_at >= $3::timestamptz
+        ORDER BY started_at DESC, id DESC LIMIT $5
+    ) e
     LIMIT $5
 ) c
 
 -- name: count_by_start_of_workflow
 SELECT count(*) AS looked_at, count(*) FILTER (WHERE $4::text IS NULL OR trigger = $4) AS found
 FROM (
-    SELECT * FROM executions
-    WHERE workflow_id = $6 AND status = ANY($1::text[]) AND started_at < $2::timestamptz AND started_at >= $3::timestamptz
+    SELECT e.* FROM unnest($1::text[]) AS wanted (status) CROSS JOIN LATERAL (
+        SELECT * FROM executions
+        WHERE workflow_id = $6 AND status = wanted.status AND started_at < $2::timestamptz AND started_at >= $3::timestamptz
+        ORDER BY started_at DESC, id DESC LIMIT $5
+    ) e
     LIMIT $5
 ) c
 
@@ -175,5 +195,5 @@ FROM (
     SELECT 1 FROM execution_attributes
     WHERE name = $5 AND value = $6 AND (started_at, execution_id) < ($1::timestamptz, $2::uuid)
       AND started_at >= $3::timestamptz
-    LIMIT $4
+    ORDER BY started_at DESC, execution_id DESC LIMIT $4
 ) c
