@@ -1,7 +1,8 @@
 -- name: load
 INSERT INTO workflow.executions (tenant_id, id, workflow_id, workflow_revision, status, started_at, completed_at,
                                  version, trigger, error_code, labels)
-SELECT tenant_id, md5('execution' || n)::uuid, workflow_id, 1, status, started_at,
+SELECT tenant_id, (lpad(to_hex((extract(epoch FROM started_at) * 1000)::bigint), 12, '0')
+                   || '7' || substr(md5('execution' || n), 14))::uuid, workflow_id, 1, status, started_at,
        CASE WHEN status IN ('running', 'waiting') THEN NULL
             ELSE started_at + interval '1 millisecond' * (10 + exp(random() * 8)) END,
        CASE WHEN status = 'running' THEN 1 ELSE 12 END, trigger,
@@ -11,11 +12,12 @@ SELECT tenant_id, md5('execution' || n)::uuid, workflow_id, 1, status, started_a
                   'tags', CASE WHEN n % 20 = 0 THEN '["nightly"]'::json ELSE '[]'::json END)::text, 'UTF8')
 FROM (
     SELECT n, CASE WHEN n % 10 < 7 THEN $1::uuid ELSE md5('tenant' || n % 10)::uuid END AS tenant_id,
-           CASE WHEN n % 10 < 7 THEN ($4::uuid[])[1 + (n * 7919) % cardinality($4::uuid[])]
+           CASE WHEN n % 10 < 7 THEN ($4::uuid[])[1 + (n / 10) % cardinality($4::uuid[])]
                 ELSE md5('workflow' || n % 10)::uuid END AS workflow_id,
-           CASE WHEN n % 1000 < 970 THEN 'completed' WHEN n % 1000 < 990 THEN 'failed' WHEN n % 1000 < 999 THEN 'cancelled'
-                WHEN n % 2000 < 1500 THEN 'running' ELSE 'waiting' END AS status,
-           CASE WHEN n % 100000 = 5 THEN 'hook' WHEN n % 10 < 9 THEN 'http' ELSE 'event' END AS trigger,
+           CASE WHEN n / 10 % 997 < 967 THEN 'completed' WHEN n / 10 % 997 < 987 THEN 'failed'
+                WHEN n / 10 % 997 < 995 THEN 'cancelled' WHEN n / 10 % 997 = 995 THEN 'running' ELSE 'waiting' END
+                AS status,
+           CASE WHEN n % 100000 = 5 THEN 'hook' WHEN n / 10 % 13 < 12 THEN 'http' ELSE 'event' END AS trigger,
            timestamptz '2026-01-01' + interval '1 second' * n * 10 AS started_at
     FROM generate_series($2::bigint, $3::bigint) AS n
 ) made

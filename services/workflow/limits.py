@@ -57,6 +57,7 @@ MAX_TAG_CHARS = 64
 MAX_LABELS_BYTES = 64 * 1024  # of a request to execute, beside its input
 MAX_FILTERED_ATTRIBUTES = 5
 LIST_SCAN_ROWS = 10_000  # a list looks at so many rows for one page, and counts so many for its total
+LABEL_COUNT_ROWS = 1_000  # so far it is counted which of several labels is the rarest
 STATS_MAX_PERIODS = 750  # hours or days of one answer: a month of hours, two years of days
 STATS_DEFAULT_DAYS = 30
 STATS_MAX_WORKFLOWS = 100  # of one answer, those that ran most

@@ -175,7 +175,7 @@ async def test_a_start_that_is_refused_leaves_no_attributes(kept: Kept) -> None:
     tenant = uuid4()
     await kept.execution(tenant, uuid4(), "running", attributes={"k": "first"})
     row = (await kept.lists.page(scope_of(tenant), ALL, None, 0, 1)).rows[0]
-    again = dict(tenant_id=tenant, stream_id=row["id"], version=1)
+    again = {"tenant_id": tenant, "stream_id": row["id"], "version": 1}
     with pytest.raises(AssertionError):
         await kept.write_raw(None, "workflow.execution-started.v1", b"{}", **again)
     assert await found(kept, tenant, ExecutionFilter(labels=(("k", "first"),))) == [row["id"]]

@@ -20,6 +20,8 @@ _sql = load_queries(Path(__file__).parent / "sql" / "counters.sql")
 EXECUTION_RETRIED = "workflow.execution-retried.v1"
 
 Period = Literal["hour", "day"]
+_MILLISECOND = dt.timedelta(milliseconds=1)
+_HOUR_MS = 3600 * 1000
 _STARTED, _COMPLETED, _FAILED, _CANCELLED = range(4)
 _COUNTED = {
     e.ExecutionStarted.TYPE: _STARTED,
@@ -70,9 +72,6 @@ class WorkflowCounters:
         return str(await connection.fetchval(_sql.digest_counters))
 
 
-_MILLISECOND = dt.timedelta(milliseconds=1)
-
-
 async def _failures_before(
     connection: Connection, retried: Sequence[RecordedEvent]
 ) -> list[tuple[RecordedEvent, RecordedEvent]]:
@@ -91,39 +90,55 @@ def _recorded(row: Any) -> dict[str, Any]:
 
 
 class _Sums:
-    """What one batch adds."""
+    """What one batch adds, by workflow and hour; days and totals follow from that."""
 
     def __init__(self) -> None:
-        self._totals: dict[tuple[UUID, UUID], list[int]] = defaultdict(lambda: [0] * 4)
+        self._hours: dict[tuple[UUID, UUID, int], list[int]] = defaultdict(lambda: [0] * 4)
+        self._durations: Counter[tuple[UUID, UUID, int, int]] = Counter()
         self._milliseconds: dict[tuple[UUID, UUID], float] = defaultdict(float)
-        self._periods: dict[tuple[UUID, UUID, Period, dt.datetime], list[int]] = defaultdict(lambda: [0] * 4)
-        self._durations: Counter[tuple[UUID, UUID, Period, dt.datetime, int]] = Counter()
 
     def count(self, event: RecordedEvent, workflow_id: UUID, what: int, by: int) -> None:
-        self._totals[event.tenant_id, workflow_id][what] += by
-        for period, starts_at in _periods_of(event):
-            self._periods[event.tenant_id, workflow_id, period, starts_at][what] += by
+        self._hours[event.tenant_id, workflow_id, _hour_of(event)][what] += by
 
     def took(self, event: RecordedEvent, workflow_id: UUID, duration_ms: float) -> None:
         self._milliseconds[event.tenant_id, workflow_id] += duration_ms
-        bucket = bucket_of(duration_ms)
-        for period, starts_at in _periods_of(event):
-            self._durations[event.tenant_id, workflow_id, period, starts_at, bucket] += 1
+        self._durations[event.tenant_id, workflow_id, _hour_of(event), bucket_of(duration_ms)] += 1
 
     async def write(self, connection: Connection) -> None:
-        totals = [
-            (*key, counts[_STARTED], counts[_COMPLETED], counts[_FAILED], self._milliseconds.get(key, 0.0))
-            for key, counts in self._totals.items()
-        ]
-        await connection.execute(_sql.add_counts, *_columns(totals, 6))
-        await connection.execute(_sql.add_periods, *_columns([(*k, *v) for k, v in self._periods.items()], 8))
-        if self._durations:
-            await connection.execute(_sql.add_durations, *_columns([(*k, v) for k, v in self._durations.items()], 6))
+        totals: dict[tuple[UUID, UUID], list[int]] = defaultdict(lambda: [0] * 4)
+        periods: dict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0] * 4)
+        for (tenant_id, workflow_id, hour), counts in self._hours.items():
+            _add(totals[tenant_id, workflow_id], counts)
+            for period in _periods(hour):
+                _add(periods[tenant_id, workflow_id, *period], counts)
+        await connection.execute(
+            _sql.add_counts,
+            *_columns(
+                [(*key, *counts[:_CANCELLED], self._milliseconds.get(key, 0.0)) for key, counts in totals.items()], 6
+            ),
+        )
+        await connection.execute(_sql.add_periods, *_columns([(*k, *counts) for k, counts in periods.items()], 8))
+        runs: Counter[tuple[Any, ...]] = Counter()
+        for (tenant_id, workflow_id, hour, bucket), by in self._durations.items():
+            for period in _periods(hour):
+                runs[tenant_id, workflow_id, *period, bucket] += by
+        if runs:
+            await connection.execute(_sql.add_durations, *_columns([(*k, by) for k, by in runs.items()], 6))
 
 
-def _periods_of(event: RecordedEvent) -> list[tuple[Period, dt.datetime]]:
-    hour = dt.datetime.fromtimestamp(_when(event.data).at // 1000, dt.UTC).replace(minute=0, second=0)
-    return [("hour", hour), ("day", hour.replace(hour=0))]
+def _hour_of(event: RecordedEvent) -> int:
+    """Return the hour of an event, counted from 1970."""
+    return _when(event.data).at // _HOUR_MS
+
+
+def _periods(hour: int) -> list[tuple[Period, dt.datetime]]:
+    starts_at = dt.datetime.fromtimestamp(hour * 3600, dt.UTC)
+    return [("hour", starts_at), ("day", starts_at.replace(hour=0))]
+
+
+def _add(sums: list[int], counts: Sequence[int]) -> None:
+    for place, by in enumerate(counts):
+        sums[place] += by
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:

@@ -57,10 +57,10 @@ class Executions:
         if size > MAX_INPUT_BYTES:
             raise TooLarge(f"The input has {size:,} bytes; {MAX_INPUT_BYTES:,} are allowed.")
         program.validate_input(request.input)
-        attributes = labels_of(
-            program.search, request.attributes, request.tags,
-            scope_of(request.execution_id, request.tenant_id, request.input, request.context),
-        )  # fmt: skip
+        attributes = request.attributes
+        if program.search or attributes or request.tags:
+            scope = scope_of(request.execution_id, request.tenant_id, request.input, request.context)
+            attributes = labels_of(program.search, attributes, request.tags, scope)
         return await self._engine.start(
             StartItem(
                 request.execution_id,

@@ -67,8 +67,7 @@ def labels_of(
         if value is not None:
             found[name] = value
     found.update(given)
-    if found or tags:
-        _check(found, tags)
+    _check(found, tags)
     return found
 
 

@@ -146,7 +146,7 @@ FROM (
 
 -- name: by_attribute
 SELECT * FROM (
-    SELECT e.*, row_number() OVER (ORDER BY started_at DESC, id DESC) AS place,
+    SELECT e.*, row_number() OVER (ORDER BY since DESC, of DESC) AS place,
            (e.status = ANY($7::text[]) AND ($8::uuid IS NULL OR e.workflow_id = $8)
             AND ($9::text IS NULL OR e.trigger = $9)
             AND NOT EXISTS (
@@ -156,7 +156,7 @@ SELECT * FROM (
                     WHERE a.name = other.name AND a.value = other.value AND a.started_at = e.started_at
                       AND a.execution_id = e.id))) AS wanted
     FROM (
-        SELECT e.* FROM (
+        SELECT e.*, a.started_at AS since, a.execution_id AS of FROM (
             SELECT started_at, execution_id FROM execution_attributes
             WHERE name = $12 AND value = $13 AND (started_at, execution_id) < ($1::timestamptz, $2::uuid)
               AND started_at >= $3::timestamptz
@@ -166,7 +166,7 @@ SELECT * FROM (
     ) e
 ) p
 WHERE wanted OR place = $4
-ORDER BY started_at DESC, id DESC
+ORDER BY since DESC, of DESC
 LIMIT $5 OFFSET $6
 
 -- name: count_by_attribute
