@@ -73,8 +73,9 @@ class PostgresTransitions:
                 [r.completed_at for r in rows],
                 [r.version for r in rows],
                 [r.trigger for r in rows],
-                [r.error_code for r in rows],
-                [labels.get(r.id) for r in rows],
+                # Nearly always nothing: what an array lacks is null in the rows.
+                [r.error_code for r in rows] if any(r.error_code for r in rows) else [],
+                [labels.get(r.id) for r in rows] if labels else [],
                 [row.tenant_id for row, _, _ in found],
                 [name for _, name, _ in found],
                 [value for _, _, value in found],
