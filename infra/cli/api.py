@@ -1,6 +1,6 @@
 """The platform's HTTP API, as the commands use it."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -50,7 +50,7 @@ class Api:
     ) -> None:
         await self._client.aclose()
 
-    async def get(self, path: str, answer: type[T], **params: str | int) -> T:
+    async def get(self, path: str, answer: type[T], **params: str | int | Sequence[str]) -> T:
         return await self._call("GET", path, answer, params=params)
 
     async def download(self, path: str, **params: str | int) -> bytes:
@@ -88,7 +88,7 @@ class Api:
         answer: type[T],
         *,
         body: Any = None,
-        params: Mapping[str, str | int] | None = None,
+        params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> T:
         response = await self._send(method, path, body=body, params=params, headers=headers)

@@ -21,6 +21,7 @@ _UNSAID: dict[str, Any] = {
     "triggers": [],
     "input_schema": None,
     "output": None,
+    "search_attributes": {},
     "timeout_seconds": 3600,
     "max_retries": None,
     "retry_strategy": None,

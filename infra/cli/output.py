@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from shared.errors import FieldFault, PlatformError
@@ -70,6 +71,11 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in rows:
         shown.add_row(*row)
     stdout.print(shown)
+
+
+def escaped(text: str) -> str:
+    """Return a text in which rich sees no markup."""
+    return escape(text)
 
 
 def coloured(status: str) -> str:

@@ -198,3 +198,72 @@ class Approval(msgspec.Struct):
 
 class ApprovalPage(msgspec.Struct):
     approvals: list[Approval]
+
+
+class ListedExecution(msgspec.Struct):
+    """An execution as lists show it; `error_code` says why it failed."""
+
+    id: str
+    status: str
+    workflow_id: str = ""
+    started_at: str | None = None
+    completed_at: str | None = None
+    duration_ms: float | None = None
+    trigger: str | None = None
+    error_code: str | None = None
+    attributes: dict[str, Any] = {}
+    tags: list[str] = []
+
+    @property
+    def labels(self) -> str:
+        return " ".join((*(f"{name}:{value}" for name, value in self.attributes.items()), *self.tags))
+
+
+class ExecutionPage(msgspec.Struct):
+    executions: list[ListedExecution]
+    next_cursor: str | None = None
+
+
+class Durations(msgspec.Struct):
+    """Milliseconds; None where nothing completed."""
+
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+
+
+class Counts(msgspec.Struct):
+    started: int
+    completed: int
+    failed: int
+    cancelled: int
+
+
+class PeriodCounts(msgspec.Struct):
+    starts_at: str
+    counts: Counts
+
+
+class WorkflowCounts(msgspec.Struct):
+    workflow_id: str
+    slug: str | None
+    counts: Counts
+    duration_ms: Durations
+
+
+class OpenCount(msgspec.Struct):
+    status: str
+    executions: int
+    exact: bool
+
+
+class Stats(msgspec.Struct):
+    """What executions came to in a span of time, and what is open now."""
+
+    totals: Counts
+    duration_ms: Durations
+    open: list[OpenCount]
+    periods: list[PeriodCounts]
+    workflows: list[WorkflowCounts]
+    since: str = msgspec.field(name="from")
+    until: str = msgspec.field(name="to")

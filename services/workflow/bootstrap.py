@@ -2,12 +2,16 @@
 
 from services.workflow.adapters.counters import WorkflowCounters
 from services.workflow.adapters.dispatch import SUBJECTS, NatsDispatch
+from services.workflow.adapters.execution_lists import PostgresExecutionLists
 from services.workflow.adapters.executions import PostgresExecutions
 from services.workflow.adapters.http_requests import HttpRequests
 from services.workflow.adapters.leases import PostgresLeases
+from services.workflow.adapters.pending_waits import PendingWaits
 from services.workflow.adapters.programs import PostgresPrograms
+from services.workflow.adapters.stats import PostgresStats
 from services.workflow.adapters.transitions import PostgresTransitions
 from services.workflow.adapters.triggers import PostgresTriggers
+from services.workflow.adapters.waits import PostgresWaits
 from services.workflow.adapters.workflows import PostgresWorkflows
 from services.workflow.app.children import Children, watch_orphans
 from services.workflow.app.definitions import Definitions
@@ -21,7 +25,7 @@ from services.workflow.app.tracking import Tracking
 from services.workflow.config import WorkflowSettings
 from services.workflow.domain.events import EXECUTION_EVENTS
 from services.workflow.domain.workflow_events import WORKFLOW_EVENTS
-from services.workflow.entry.api import make_api
+from services.workflow.entry.api import ReadModels, make_api
 from services.workflow.entry.commands import CommandSender
 from services.workflow.entry.consumer import consumers, listen_to_parents, verbs
 from services.workflow.entry.handover import HandOver
@@ -63,7 +67,7 @@ async def run(settings: WorkflowSettings) -> None:
         rt.background("engine", partitions.run)
         rt.readiness["engine"] = partitions.check_ready
         rt.relay([*EXECUTION_EVENTS.public_types, *WORKFLOW_EVENTS.public_types])
-        rt.project(WorkflowCounters())
+        rt.project(WorkflowCounters(), PendingWaits())
         reads = PostgresExecutions(rt.tenants, rt.reader)
         endings = Endings(reads, rt.waker)
         rt.background("endings", endings.run)
@@ -74,6 +78,11 @@ async def run(settings: WorkflowSettings) -> None:
             workflows=workflows,
             definitions=Definitions(workflows),
             executions=reads,
+            reads=ReadModels(
+                PostgresExecutionLists(rt.tenants),
+                PostgresStats(rt.tenants, rt.reader),
+                PostgresWaits(rt.tenants, rt.reader),
+            ),
             sender=sender,
             endings=endings,
         )

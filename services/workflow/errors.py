@@ -49,6 +49,15 @@ class ForkPointUnknown(Unprocessable):
         super().__init__(f"The execution never came to a step {path!r}; it came to: {names}.")
 
 
+class WaitNotFound(NotFound):
+    """There is no such approval or wait in this tenant."""
+
+    code = "wait_not_found"
+
+    def __init__(self, wait_id: UUID) -> None:
+        super().__init__(f"There is no approval {wait_id}.")
+
+
 class WorkflowNotActive(Conflict):
     """Only an active workflow runs."""
 
@@ -83,6 +92,7 @@ STATUSES = {
     "partition_moving": 503,
     "workflow_not_found": 404,
     "execution_not_found": 404,
+    "wait_not_found": 404,
     "workflow_not_active": 409,
     "execution_ended": 409,
     "execution_paused": 409,
@@ -96,6 +106,7 @@ STATUSES = {
     "workflow_exists": 409,
     "definition_invalid": 422,
     "input_invalid": 422,
+    "attributes_invalid": 422,
     "template_invalid": 422,
     "condition_invalid": 422,
     "expression_too_costly": 422,

@@ -49,6 +49,22 @@ MAX_SCHEMA_PATTERN_PROGRAM_BYTES = 256 * 1024
 MAX_VALIDATION_WORK = 500_000_000
 MAX_EXPLAINED_WORK = 1_000_000
 
+# What executions are found by, and lists of them.
+MAX_ATTRIBUTES = 20
+MAX_ATTRIBUTE_NAME_CHARS = 64
+MAX_ATTRIBUTE_CHARS = 256
+MAX_EXECUTION_TAGS = 20
+MAX_TAG_CHARS = 64
+MAX_LABELS_BYTES = 64 * 1024  # of a request to execute, beside its input
+MAX_FILTERED_ATTRIBUTES = 5
+LIST_SCAN_ROWS = 10_000  # a list looks at so many rows for one page, and counts so many for its total
+LABEL_COUNT_ROWS = 1_000  # so far it is counted which of several labels is the rarest
+STATS_MAX_PERIODS = 750  # hours or days of one answer: a month of hours, two years of days
+STATS_DEFAULT_DAYS = 30
+STATS_MAX_WORKFLOWS = 100  # of one answer, those that ran most
+DURATION_ACCURACY = 0.02  # a percentile is at most so far from the duration that it stands for, in proportion
+MAX_DURATION_MS = 10 * 366 * 24 * 3600 * 1000  # longer ones count as this
+
 # Time and retries.
 MAX_TIMEOUT_SECONDS = 30 * 24 * 3600
 MAX_DELAY_SECONDS = 366 * 24 * 3600

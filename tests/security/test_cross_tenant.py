@@ -91,6 +91,7 @@ async def _furnish(owner: httpx2.AsyncClient) -> dict[str, list[str]]:
         "tenant_id": [me["tenant_id"]],
         "user_id": [user.json()["id"]],
         "key_id": [key.json()["id"]],
+        "approval_id": [str(uuid4())],
     }
 
 

@@ -21,7 +21,10 @@ OUTAGES: tuple[type[Exception], ...] = (OSError, StoreAway)
 
 
 class StatusRow(msgspec.Struct, frozen=True):
-    """The status row of an execution, written with the events that changed it."""
+    """The status row of an execution, written with the events that changed it.
+
+    `attributes` and `tags` are written once, with the first event.
+    """
 
     tenant_id: UUID
     id: UUID
@@ -31,6 +34,10 @@ class StatusRow(msgspec.Struct, frozen=True):
     started_at: dt.datetime
     completed_at: dt.datetime | None
     version: int
+    trigger: str = "unknown"
+    error_code: str | None = None
+    attributes: dict[str, Any] = {}
+    tags: list[str] = []
 
 
 class Transition(msgspec.Struct, frozen=True):
@@ -226,19 +233,6 @@ class ExecutionReads(Protocol):
         limit: int | None = None,
     ) -> list[RecordedEvent]:
         """Return events, in order. Raises `ExecutionNotFound` if there are none at all."""
-        ...
-
-    async def page(
-        self,
-        scope: TenantScope,
-        *,
-        workflow_id: UUID | None,
-        status: str | None,
-        before: Place | None,
-        offset: int,
-        limit: int,
-    ) -> tuple[list[Any], int]:
-        """Return status rows, newest first, and how many there are in all."""
         ...
 
     async def newest_ended(self, scope: TenantScope, workflow_id: UUID, before: Place | None, limit: int) -> list[Any]:

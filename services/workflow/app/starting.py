@@ -11,6 +11,7 @@ from services.workflow.app.forking import recorded_before
 from services.workflow.app.items import Accepted, Control, ControlItem, StartItem
 from services.workflow.app.ports import Programs
 from services.workflow.domain.events import Origin, Parent
+from services.workflow.domain.labels import labels_of, scope_of
 from services.workflow.domain.language.bounds import json_fault
 from services.workflow.domain.language.program import Program
 from services.workflow.domain.walk import Recorded
@@ -38,6 +39,7 @@ class Request(msgspec.Struct, frozen=True):
     traceparent: str | None
     priority: int = DEFAULT_PRIORITY
     attributes: dict[str, Any] = {}
+    tags: list[str] = []
     parent: Parent | None = None
     forked_from: Origin | None = None
 
@@ -53,14 +55,18 @@ class Executions:
     async def start(self, request: Request) -> Accepted:
         """Check and start; return once that is durable.
 
-        Raises `WorkflowNotFound`, `WorkflowNotActive`, `TooLarge`, `InvalidInput`, `InputInvalid`, `EngineBusy`, and
-        for a fork `ExecutionNotFound` and `ForkPointUnknown`.
+        Raises `WorkflowNotFound`, `WorkflowNotActive`, `TooLarge`, `InvalidInput`, `InputInvalid`, `AttributesInvalid`,
+        `EngineBusy`, and for a fork `ExecutionNotFound` and `ForkPointUnknown`.
         """
         resolved = await self._programs.resolve(request.tenant_id, request.workflow)
         revision = resolved.revision if request.revision is None else request.revision
         program = await self._programs.load(resolved.workflow_id, revision)
         _check(request, program)
         recorded = {} if request.forked_from is None else await self._recorded(request, request.forked_from, program)
+        attributes = request.attributes
+        if program.search or attributes or request.tags:
+            scope = scope_of(request.execution_id, request.tenant_id, request.input, request.context)
+            attributes = labels_of(program.search, attributes, request.tags, scope)
         return await self._engine.start(
             StartItem(
                 request.execution_id,
@@ -74,7 +80,8 @@ class Executions:
                 request.traceparent,
                 asyncio.get_running_loop().create_future(),
                 request.priority,
-                request.attributes,
+                attributes,
+                request.tags,
                 request.parent,
                 request.forked_from,
                 False,

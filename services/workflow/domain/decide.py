@@ -78,6 +78,7 @@ def begin(walk: Walk, command: c.Start) -> None:
             command.trigger,
             command.priority,
             command.attributes,
+            command.tags,
             command.parent,
             command.forked_from,
             command.queued,

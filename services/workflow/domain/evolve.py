@@ -54,6 +54,8 @@ def _started(state: ExecutionState, event: e.ExecutionStarted) -> None:
     state.deadline = event.deadline
     state.priority = event.priority
     state.attributes = event.attributes
+    state.tags = event.tags
+    state.trigger = event.trigger
     state.parent = event.parent
     state.queued = event.queued
     state.scope = {

@@ -1,16 +1,50 @@
 """The HTTP API of the workflow service."""
 
+from typing import NamedTuple
+
 from litestar import Litestar
 
 from services.workflow.app.definitions import Definitions
 from services.workflow.app.endings import Endings
+from services.workflow.app.lists import ExecutionLists
 from services.workflow.app.ports import ExecutionReads, WorkflowReads
-from services.workflow.entry import controls_api, executions_api, revisions_api, time_travel_api, workflows_api
+from services.workflow.app.stats import StatsReads
+from services.workflow.app.waits import WaitReads
+from services.workflow.entry import (
+    approvals_api,
+    controls_api,
+    executions_api,
+    executions_list_api,
+    revisions_api,
+    stats_api,
+    time_travel_api,
+    workflows_api,
+)
 from services.workflow.entry.commands import CommandSender
 from services.workflow.errors import STATUSES
 from shared.http.app import make_app
 from shared.http.problems import register_statuses
 from shared.runtime import Runtime
+
+
+class ReadModels(NamedTuple):
+    """What lists and figures come from."""
+
+    execution_lists: ExecutionLists
+    stats: StatsReads
+    waits: WaitReads
+
+
+_ROUTES = (
+    workflows_api,
+    revisions_api,
+    executions_api,
+    executions_list_api,
+    controls_api,
+    time_travel_api,
+    stats_api,
+    approvals_api,
+)
 
 
 def make_api(
@@ -19,6 +53,7 @@ def make_api(
     workflows: WorkflowReads,
     definitions: Definitions,
     executions: ExecutionReads,
+    reads: ReadModels,
     sender: CommandSender,
     endings: Endings,
 ) -> Litestar:
@@ -27,13 +62,7 @@ def make_api(
     return make_app(
         rt.service,
         "Workflows",
-        [
-            *workflows_api.HANDLERS,
-            *revisions_api.HANDLERS,
-            *executions_api.HANDLERS,
-            *controls_api.HANDLERS,
-            *time_travel_api.HANDLERS,
-        ],
+        [handler for module in _ROUTES for handler in module.HANDLERS],
         verifier=rt.verifier,
         registry=rt.registry,
         readiness=rt.readiness,
@@ -44,6 +73,9 @@ def make_api(
             "workflows": workflows,
             "definitions": definitions,
             "executions": executions,
+            "execution_lists": reads.execution_lists,
+            "stats": reads.stats,
+            "waits": reads.waits,
             "sender": sender,
             "endings": endings,
         },

@@ -50,6 +50,7 @@ def verbs(executions: Executions) -> Verbs:
                 command.traceparent,
                 command.priority,
                 command.attributes,
+                command.tags,
                 command.parent,
                 command.forked_from,
             )

@@ -41,6 +41,7 @@ class StartExecution(msgspec.Struct, frozen=True, forbid_unknown_fields=True, om
     traceparent: str | None = None
     priority: Priority = DEFAULT_PRIORITY
     attributes: dict[str, Any] = {}
+    tags: list[str] = []
     parent: Parent | None = None
     forked_from: Origin | None = None
 

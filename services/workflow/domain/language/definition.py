@@ -61,6 +61,9 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     triggers: Annotated[list[Trigger], Meta(max_length=limits.MAX_TRIGGERS)] = msgspec.field(default_factory=list)
     input_schema: dict[str, Any] | None = None
     output: Any = None
+    search_attributes: Annotated[dict[str, Any], Meta(max_length=limits.MAX_ATTRIBUTES)] = msgspec.field(
+        default_factory=dict
+    )
     timeout_seconds: TimeoutSeconds = limits.DEFAULT_EXECUTION_TIMEOUT_SECONDS
     max_retries: RetryCount | None = None
     retry_strategy: Backoff | None = None

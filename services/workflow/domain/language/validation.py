@@ -58,6 +58,7 @@ class Validator:
                 return
         if definition.output is not None:
             yield from self._template({"output": definition.output}, "", None)
+        yield from self._search_attributes()
         for index, trigger in enumerate(definition.triggers):
             if isinstance(trigger, EventTrigger):
                 yield from self._event_trigger(trigger, f"triggers[{index}]")
@@ -130,6 +131,21 @@ class Validator:
             compile_mapping(step.output_mapping, f"{path}.output_mapping")
         except DefinitionInvalid as error:
             yield from error.faults
+
+    def _search_attributes(self) -> Iterator[FieldFault]:
+        """Check what is rendered at the start, before there is any step."""
+        found = self._definition.search_attributes
+        for name in found:
+            if not _IDENTIFIER.match(name) or len(name) > limits.MAX_ATTRIBUTE_NAME_CHARS:
+                message = (
+                    f"an attribute's name is an identifier of at most {limits.MAX_ATTRIBUTE_NAME_CHARS} characters"
+                )
+                yield fault(join_path("search_attributes", name), message, "bad_name")
+        template, faults = examine_template(found, "search_attributes")
+        yield from faults
+        self._placeholders += len(template.references) + len(template.secret_references)
+        yield from _misplaced_secrets(template, "search_attributes", frozenset())
+        yield from self._unknown(template.references, EXECUTION_ROOTS)
 
     def _event_trigger(self, trigger: EventTrigger, path: str) -> Iterator[FieldFault]:
         if not _SUBJECT.match(trigger.subject):
