@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from shared.errors import Conflict, NotFound, Unavailable
+from shared.errors import Conflict, NotFound, PlatformError, Unauthenticated, Unavailable
 
 
 class EngineBusy(Unavailable):
@@ -60,6 +60,36 @@ class WorkflowExists(Conflict):
         self.position = position
 
 
+class WebhookNotFound(NotFound):
+    """There is no such webhook: unknown, removed, or mistyped."""
+
+    code = "webhook_not_found"
+
+
+class WebhookUnsigned(Unauthenticated):
+    """A header that a signed request has is missing or malformed."""
+
+    code = "webhook_unsigned"
+
+
+class WebhookSignatureWrong(Unauthenticated):
+    """The request is not signed with the webhook's key, or was changed since."""
+
+    code = "webhook_signature_wrong"
+
+
+class WebhookStale(Unauthenticated):
+    """The request was signed too long ago, or in the future."""
+
+    code = "webhook_timestamp_stale"
+
+
+class UnsupportedMediaType(PlatformError):
+    """The body is of a type that is not taken."""
+
+    code = "unsupported_media_type"
+
+
 STATUSES = {
     "engine_busy": 503,
     "store_away": 503,
@@ -74,4 +104,11 @@ STATUSES = {
     "template_invalid": 422,
     "condition_invalid": 422,
     "expression_too_costly": 422,
+    "template_unresolved": 422,
+    "template_filter_failed": 422,
+    "template_too_large": 422,
+    "webhook_not_found": 404,
+    "webhook_unsigned": 401,
+    "webhook_signature_wrong": 401,
+    "webhook_timestamp_stale": 401,
 }
