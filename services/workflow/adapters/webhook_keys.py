@@ -33,8 +33,8 @@ class DerivedWebhookKeys:
             raw = base64.b64decode(token + "=", altchars=b"-_", validate=True)
         except binascii.Error:
             return None
-        given, tag = raw[:_ID_BYTES], raw[_ID_BYTES:]
-        return UUID(bytes=given) if hmac.compare_digest(tag, self._tag(given)) else None
+        webhook_id = UUID(bytes=raw[:_ID_BYTES])
+        return webhook_id if hmac.compare_digest(token, self.token(webhook_id)) else None
 
     def signing_key(self, webhook_id: UUID, version: int) -> bytes:
         """Return 32 bytes."""

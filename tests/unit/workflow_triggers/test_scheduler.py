@@ -75,7 +75,9 @@ class Plant:
 
     async def started(self) -> list[ExecutionStarted]:
         found = [(await self.store.events(run))[0] for run in self.store.rows]
-        return sorted((e for e in found if isinstance(e, ExecutionStarted)), key=lambda e: e.context["schedule"]["time"])
+        return sorted(
+            (e for e in found if isinstance(e, ExecutionStarted)), key=lambda e: e.context["schedule"]["time"]
+        )
 
     async def times(self) -> list[str]:
         return [event.context["schedule"]["time"][11:16] for event in await self.started()]
@@ -235,4 +237,3 @@ async def test_the_loop_goes_on_after_an_outage(monkeypatch: pytest.MonkeyPatch)
         await asyncio.gather(running, return_exceptions=True)
     assert (await plant.times())[:3] == ["09:00", "09:01", "09:02"]
     assert len(await plant.times()) == len(set(await plant.times()))
-

@@ -16,6 +16,7 @@ from services.workflow.domain.language.errors import fault
 from services.workflow.domain.language.expressions import examine_condition, misplaced_secrets
 from services.workflow.domain.language.fields import IDENTIFIER
 from services.workflow.domain.language.templates import Reference, examine_template
+from services.workflow.limits import MAX_TRIGGERS
 from shared.errors import FieldFault
 
 # What the condition and the input of a trigger see, by its type.
@@ -36,6 +37,9 @@ _SOME_DAY = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 def trigger_faults(triggers: Sequence[Trigger], unknown: Unknown) -> Iterator[FieldFault]:
     """Yield every breach. `unknown` yields a fault for each reference whose root is none of the given names."""
+    if len(triggers) > MAX_TRIGGERS:
+        yield fault("triggers", f"a definition has at most {MAX_TRIGGERS} triggers", "too_many_triggers")
+        return
     webhooks: dict[str, str] = {}
     for index, trigger in enumerate(triggers):
         path = f"triggers[{index}]"
