@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 
 from services.workflow.adapters.outages import as_store_away
-from services.workflow.app.schedules import ScheduleRow
+from services.workflow.app.schedules import Move, ScheduleId, ScheduleRow
 from services.workflow.domain.schedules import ScheduleKey
 from shared.db.queries import load_queries
 
@@ -36,8 +36,11 @@ class PostgresSchedules:
             for row in rows
         ]
 
-    async def advance(self, row: ScheduleRow, to: dt.datetime | None) -> bool:
-        """Move it on if it is where the row says."""
+    async def advance(self, moves: Sequence[Move]) -> set[ScheduleId]:
+        """Move those that are where their rows say."""
+        columns = [
+            (row.workflow_id, row.key.cron, row.key.timezone, row.key.nth, row.next_fire_at, to) for row, to in moves
+        ]
         with as_store_away():
-            done = await self._pool.execute(_sql.advance, row.workflow_id, *row.key, row.next_fire_at, to)
-        return bool(done == "UPDATE 1")
+            rows = await self._pool.fetch(_sql.advance, *map(list, zip(*columns, strict=True)))
+        return {(row["workflow_id"], ScheduleKey(row["cron"], row["timezone"], row["nth"])) for row in rows}

@@ -40,6 +40,22 @@ class ScheduleRow(msgspec.Struct, frozen=True):
     key: ScheduleKey
     next_fire_at: dt.datetime
 
+    @property
+    def id(self) -> "ScheduleId":
+        """What tells it from every other."""
+        return self.workflow_id, self.key
+
+
+ScheduleId = tuple[UUID, ScheduleKey]
+# A schedule where it was seen, and where it goes; None: it comes no more.
+Move = tuple[ScheduleRow, dt.datetime | None]
+
+
+class _Todo(msgspec.Struct, frozen=True):
+    row: ScheduleRow
+    trigger: ScheduleTrigger | None
+    due: Due
+
 
 class ScheduleStore(Protocol):
     """Places of schedules."""
@@ -48,8 +64,8 @@ class ScheduleStore(Protocol):
         """Return schedules of active workflows that are due, the longest due first."""
         ...
 
-    async def advance(self, row: ScheduleRow, to: dt.datetime | None) -> bool:
-        """Move a schedule from the row's place on; False if it is not there (any more)."""
+    async def advance(self, moves: Sequence[Move]) -> set[ScheduleId]:
+        """Move schedules on, all in one commit; return those that were where their rows say, the others stay."""
         ...
 
 
@@ -94,13 +110,19 @@ class Scheduler:
         Raises, once the others are fired, what says to try again later: the schedules that met it stay due.
         """
         rows = await self._store.due(self._clock(), SCHEDULE_PAGE)
-        ends = await asyncio.gather(*(self._fire(row) for row in rows), return_exceptions=True)
+        planned = [todo for row in rows if (todo := await self._plan(row)) is not None]
+        ready = await self._pass_over(planned)
+        ends = await asyncio.gather(*(self._run(todo) for todo in ready), return_exceptions=True)
+        ended = zip(ready, ends, strict=True)
+        moves: list[Move] = [(todo.row, todo.due.following) for todo, end in ended if end is None]
+        if moves:
+            await self._store.advance(moves)
         for end in ends:
-            if isinstance(end, BaseException):
+            if end is not None:
                 raise end
         return len(rows)
 
-    async def _fire(self, row: ScheduleRow) -> None:
+    async def _plan(self, row: ScheduleRow) -> _Todo | None:
         try:
             definition = (await self._programs.load(row.workflow_id, row.revision)).definition
         except PlatformError as error:
@@ -108,21 +130,41 @@ class Scheduler:
                 raise
             # Today's code cannot read the definition, nor then say when it comes again.
             await self._refused(row, row.next_fire_at, error)
-            await self._store.advance(row, None)
-            return
+            return _Todo(row, None, Due([], None, skipped=False, cut=False))
         trigger = keyed(definition.triggers).get(row.key)
         if trigger is None:
-            return  # the workflow was revised since the row was read, and the row is gone
-        todo = due(trigger, row.next_fire_at, self._clock())
-        self._count_passed_over(row, todo)
-        if todo.moments and todo.moments[0] != row.next_fire_at:
-            # What is passed over is so for good before anything starts: a crash in between makes no run of it.
-            if not await self._store.advance(row, todo.moments[0]):
-                return
-            row = msgspec.structs.replace(row, next_fire_at=todo.moments[0])
-        for moment in todo.moments:
-            await self._start(row, trigger, moment)
-        await self._store.advance(row, todo.following)
+            return None  # the workflow was revised since the row was read, and the row is gone
+        await asyncio.sleep(0)  # a page of schedules takes a while to plan, and others want their turn
+        return _Todo(row, trigger, due(trigger, row.next_fire_at, self._clock()))
+
+    async def _pass_over(self, planned: list[_Todo]) -> list[_Todo]:
+        """Return what is to be run, with those moments behind it for good that are to have no run.
+
+        That is durable before anything starts: a crash in between makes no run of them.
+        """
+        moves: list[Move] = []
+        for todo in planned:
+            self._count_passed_over(todo)
+            if todo.due.moments and todo.due.moments[0] != todo.row.next_fire_at:
+                moves.append((todo.row, todo.due.moments[0]))
+        if not moves:
+            return planned
+        moved = await self._store.advance(moves)
+        firsts = {row.id: to for row, to in moves}
+        ready = []
+        for todo in planned:
+            first = firsts.get(todo.row.id)
+            if first is None:
+                ready.append(todo)
+            elif todo.row.id in moved:
+                row = msgspec.structs.replace(todo.row, next_fire_at=first)
+                ready.append(msgspec.structs.replace(todo, row=row))
+        return ready
+
+    async def _run(self, todo: _Todo) -> None:
+        if todo.trigger is not None:
+            for moment in todo.due.moments:
+                await self._start(todo.row, todo.trigger, moment)
 
     async def _start(self, row: ScheduleRow, trigger: ScheduleTrigger, moment: dt.datetime) -> None:
         schedule = scope_of(row.key, moment)
@@ -166,14 +208,14 @@ class Scheduler:
         why = f"workflow {row.workflow_id}: {error.code}: {error.message}"
         await self._bury(f"schedules.{row.tenant_id}.{row.workflow_id}", msgspec.json.encode(about), why)
 
-    def _count_passed_over(self, row: ScheduleRow, todo: Due) -> None:
-        if todo.skipped:
+    def _count_passed_over(self, todo: _Todo) -> None:
+        if todo.due.skipped:
             self._metrics.schedule_moments_passed_over.labels("skipped").inc()
-        if todo.cut:
+        if todo.due.cut:
             self._metrics.schedule_moments_passed_over.labels("cut").inc()
             _log.warning(
                 "workflow %s missed more moments than it makes up for: those from %s until %s have no run",
-                row.workflow_id,
-                rfc3339(row.next_fire_at),
-                rfc3339(todo.moments[0]),
+                todo.row.workflow_id,
+                rfc3339(todo.row.next_fire_at),
+                rfc3339(todo.due.moments[0]),
             )

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from services.workflow.app.schedules import Scheduler, ScheduleRow
+from services.workflow.app.schedules import Move, ScheduleId, Scheduler, ScheduleRow
 from services.workflow.app.starting import Executions
 from services.workflow.domain.events import ExecutionStarted
 from services.workflow.domain.language.errors import DefinitionInvalid, fault
@@ -39,16 +39,17 @@ class Places:
             return []
         return [msgspec.structs.replace(self.row, next_fire_at=self.place)]
 
-    async def advance(self, row: ScheduleRow, to: dt.datetime | None) -> bool:
+    async def advance(self, moves: Sequence[Move]) -> set[ScheduleId]:
         await asyncio.sleep(0)
         if len(self.moves) in self.lost:
             self.lost.remove(len(self.moves))
             raise StoreAway("The event store does not answer.", retry_after=1)
+        [(row, to)] = moves
         if row.next_fire_at != self.place:
-            return False
+            return set()
         self.place = to
         self.moves.append(to)
-        return True
+        return {row.id}
 
 
 class Plant:

@@ -16,8 +16,21 @@ ORDER BY s.next_fire_at
 LIMIT $2
 
 -- name: advance
-UPDATE schedules SET next_fire_at = $6
-WHERE workflow_id = $1 AND cron = $2 AND timezone = $3 AND nth = $4 AND next_fire_at = $5
+WITH moves AS (
+    SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::integer[], $5::timestamptz[], $6::timestamptz[])
+        AS m (workflow_id, cron, timezone, nth, place, following)
+), locked AS (
+    -- Always in the same order: of two that move the same schedules, one waits for the other.
+    SELECT s.workflow_id, s.cron, s.timezone, s.nth, m.following
+    FROM schedules s JOIN moves m USING (workflow_id, cron, timezone, nth)
+    WHERE s.next_fire_at = m.place
+    ORDER BY s.workflow_id, s.cron, s.timezone, s.nth
+    FOR UPDATE OF s
+)
+UPDATE schedules s SET next_fire_at = l.following
+FROM locked l
+WHERE (s.workflow_id, s.cron, s.timezone, s.nth) = (l.workflow_id, l.cron, l.timezone, l.nth)
+RETURNING s.workflow_id, s.cron, s.timezone, s.nth
 
 -- name: keep_webhooks
 DELETE FROM webhooks WHERE workflow_id = $1 AND NOT name = ANY ($2::text[])
