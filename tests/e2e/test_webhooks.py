@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import time
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -46,7 +47,11 @@ class Sender:
         signed = self.signed(body, message_id or f"msg_{uuid4().hex}", int(time.time()) if at is None else at)
         spelled = {name.replace("_", "-"): value for name, value in headers.items()}
         async with httpx2.AsyncClient(timeout=30, trust_env=False) as client:
-            return await client.post(self.url, content=body, headers={**JSON, **signed, **spelled})
+            for _ in range(5):
+                # A refusal that comes before all of a body was taken can cut the connection: senders try again.
+                with suppress(httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError):
+                    return await client.post(self.url, content=body, headers={**JSON, **signed, **spelled})
+        raise AssertionError(f"{self.url} never answered")
 
 
 async def hooks_of(client: httpx2.AsyncClient, workflow: str) -> dict[str, dict[str, Any]]:
