@@ -30,7 +30,8 @@ class Stack:
         self._options = options
         self._place = place
         key = secret_key(place.secret_key)
-        self._key = master_key(key)  # all that the tenant service is told: the logins' passwords do not follow from it
+        # All that these services are told of the secret: the logins' passwords do not follow from it.
+        self._master_keys = {name: master_key(key, name).hex() for name in ("tenant", "workflow")}
         port = http_port(options.http_port)
         if options.http_port is None and port != FIRST_HTTP_PORT:
             announce(Progress("edge", "note", detail=f"port {FIRST_HTTP_PORT} is taken: using {port}"))
@@ -101,8 +102,9 @@ class Stack:
         }
         if seed := self.bus.seed(name):
             own["AGENTIC_NATS_SEED"] = seed
+        if name in self._master_keys:
+            own[f"AGENTIC_{name.upper()}_MASTER_KEY"] = self._master_keys[name]
         if name == "tenant":
-            own["AGENTIC_TENANT_MASTER_KEY"] = self._key.hex()
             own["AGENTIC_TENANT_DEMO"] = self._options.environment.get("AGENTIC_TENANT_DEMO", "1")
             own["AGENTIC_TENANT_OPERATOR_KEY"] = self.bus.operator_key
             if issuer := self.bus.issuer_seed:

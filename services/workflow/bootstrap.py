@@ -1,5 +1,8 @@
 """Wires the workflow service."""
 
+import datetime as dt
+from functools import partial
+
 from services.workflow.adapters.counters import WorkflowCounters
 from services.workflow.adapters.dispatch import SUBJECTS, NatsDispatch
 from services.workflow.adapters.execution_lists import PostgresExecutionLists
@@ -8,20 +11,27 @@ from services.workflow.adapters.http_requests import HttpRequests
 from services.workflow.adapters.leases import PostgresLeases
 from services.workflow.adapters.pending_waits import PendingWaits
 from services.workflow.adapters.programs import PostgresPrograms
+from services.workflow.adapters.refusals import DeadLetters
+from services.workflow.adapters.schedules import PostgresSchedules
 from services.workflow.adapters.stats import PostgresStats
 from services.workflow.adapters.transitions import PostgresTransitions
 from services.workflow.adapters.triggers import PostgresTriggers
 from services.workflow.adapters.waits import PostgresWaits
+from services.workflow.adapters.webhook_keys import DerivedWebhookKeys
+from services.workflow.adapters.webhooks import PostgresWebhooks
 from services.workflow.adapters.workflows import PostgresWorkflows
 from services.workflow.app.children import Children, watch_orphans
 from services.workflow.app.definitions import Definitions
 from services.workflow.app.endings import Endings
 from services.workflow.app.engine import Engine
+from services.workflow.app.hooks import Hooks
 from services.workflow.app.partitions import Partitions
 from services.workflow.app.recording import Recorder
+from services.workflow.app.schedules import Scheduler
 from services.workflow.app.starting import Executions
 from services.workflow.app.states import States
 from services.workflow.app.tracking import Tracking
+from services.workflow.app.webhooks import Webhooks
 from services.workflow.config import WorkflowSettings
 from services.workflow.domain.events import EXECUTION_EVENTS
 from services.workflow.domain.workflow_events import WORKFLOW_EVENTS
@@ -29,15 +39,21 @@ from services.workflow.entry.api import ReadModels, make_api
 from services.workflow.entry.commands import CommandSender
 from services.workflow.entry.consumer import consumers, listen_to_parents, verbs
 from services.workflow.entry.handover import HandOver
+from services.workflow.entry.hooks_api import WebhookParts
 from services.workflow.entry.routes import NatsRoutes
 from services.workflow.entry.triggers import trigger_consumer
 from services.workflow.limits import CHILDREN_CONCURRENCY, HTTP_CONCURRENCY, LOOK_FOR_ORPHANS_S
-from services.workflow.metrics import EngineMetrics
+from services.workflow.metrics import EngineMetrics, TriggerMetrics
 from shared.ids import new_id
 from shared.net.guard import guarded_client, parse_allowed_hosts
 from shared.runtime import open_runtime
+from shared.tail.leader import lead
 
 NAME = "workflow"
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
 
 
 async def run(settings: WorkflowSettings) -> None:
@@ -59,6 +75,10 @@ async def run(settings: WorkflowSettings) -> None:
         for consumer in consumers(rt.client, table, handover):
             rt.consume(consumer)
         rt.consume(trigger_consumer(PostgresTriggers(rt.worker_pool, programs), handover))
+        trigger_metrics, letters = TriggerMetrics(rt.registry), DeadLetters(NAME, rt.client)
+        schedules = PostgresSchedules(rt.worker_pool)
+        scheduler = Scheduler(schedules, programs, handover, trigger_metrics, letters, _now)
+        rt.background("schedules", partial(lead, rt.worker_pool, "schedules", scheduler.run))
         client = guarded_client(parse_allowed_hosts(settings.allowed_hosts))
         rt.on_close(client.aclose)
         rt.work_on(SUBJECTS["http"], HttpRequests(client).do, concurrency=HTTP_CONCURRENCY)
@@ -73,6 +93,8 @@ async def run(settings: WorkflowSettings) -> None:
         rt.background("endings", endings.run)
         sender = CommandSender(rt.client)
         workflows = PostgresWorkflows(rt.tenants, rt.reader, rt.waker)
+        webhooks = PostgresWebhooks(rt.tenants, rt.worker_pool)
+        keys = DerivedWebhookKeys(bytes.fromhex(settings.workflow_master_key))
         app = make_api(
             rt,
             workflows=workflows,
@@ -85,6 +107,9 @@ async def run(settings: WorkflowSettings) -> None:
             ),
             sender=sender,
             endings=endings,
+            webhook_parts=WebhookParts(
+                Webhooks(workflows, webhooks, keys), Hooks(webhooks, keys, programs), trigger_metrics
+            ),
         )
 
         async def listen() -> None:

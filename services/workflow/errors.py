@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from services.workflow.limits import MAX_REPORTED_NAMES
-from shared.errors import Conflict, NotFound, Unavailable, Unprocessable
+from shared.errors import Conflict, NotFound, PlatformError, Unauthenticated, Unavailable, Unprocessable
 
 
 class EngineBusy(Unavailable):
@@ -86,6 +86,36 @@ class WorkflowExists(Conflict):
         self.position = position
 
 
+class WebhookNotFound(NotFound):
+    """There is no such webhook: unknown, removed, or mistyped."""
+
+    code = "webhook_not_found"
+
+
+class WebhookUnsigned(Unauthenticated):
+    """A header that a signed request has is missing or malformed."""
+
+    code = "webhook_unsigned"
+
+
+class WebhookSignatureWrong(Unauthenticated):
+    """The request is not signed with the webhook's key, or was changed since."""
+
+    code = "webhook_signature_wrong"
+
+
+class WebhookStale(Unauthenticated):
+    """The request was signed too long ago, or in the future."""
+
+    code = "webhook_timestamp_stale"
+
+
+class UnsupportedMediaType(PlatformError):
+    """The body is of a type that is not taken."""
+
+    code = "unsupported_media_type"
+
+
 STATUSES = {
     "engine_busy": 503,
     "store_away": 503,
@@ -110,4 +140,11 @@ STATUSES = {
     "template_invalid": 422,
     "condition_invalid": 422,
     "expression_too_costly": 422,
+    "template_unresolved": 422,
+    "template_filter_failed": 422,
+    "template_too_large": 422,
+    "webhook_not_found": 404,
+    "webhook_unsigned": 401,
+    "webhook_signature_wrong": 401,
+    "webhook_timestamp_stale": 401,
 }

@@ -12,6 +12,9 @@ MAX_STEP_NAME_CHARS = 64
 MAX_TEXT_CHARS = 10_000
 MAX_TOOL_NAME_CHARS = 255
 MAX_SUBJECT_CHARS = 255
+MAX_CRON_CHARS = 256
+MAX_TIMEZONE_CHARS = 64
+MAX_CACHED_TIMEZONES = 1_024
 MAX_REPORTED_FAULTS = 100
 MAX_REPORTED_NAMES = 20
 MAX_FAULT_MESSAGE_CHARS = 300
@@ -148,3 +151,17 @@ MAX_STATE_CHANGES = 1_000
 
 # One decision begins no further iterations after so many events (some ten milliseconds): others have their turn first.
 MAX_DECISION_EVENTS = 500
+
+# Triggers.
+MAX_TRIGGER_DEPTH = 16  # an event that an execution emitted, which an event started, and so on: a loop ends here
+SCHEDULE_POLL_S = 1.0  # how often it is looked which schedules are due, and how late a change of them takes effect
+SCHEDULE_PAGE = 200  # schedules that are fired at once
+SCHEDULE_GRACE_S = 60.0  # what is late by no more counts as on time, whatever the trigger says of missed moments
+MAX_MISSED_RUNS = 100  # runs that a schedule with `missed: all` makes up for at once: the latest ones
+MAX_WEBHOOK_BODY_BYTES = 1024 * 1024
+MAX_WEBHOOK_ID_CHARS = 255
+MAX_WEBHOOK_SIGNATURES = 16  # in one header: a sender that changes its key sends one by each
+WEBHOOK_TOLERANCE_S = 300  # Standard Webhooks: how far a request's time may be from ours
+MAX_WEBHOOK_HEADERS = 32  # that a template can see
+MAX_WEBHOOK_HEADER_CHARS = 1_000
+MAX_PREVIOUS_KEY_SECONDS = 7 * 24 * 3600  # a key that was replaced stays good no longer

@@ -47,3 +47,33 @@ class EngineMetrics:
         self.astray = Counter(
             "agentic_engine_results_astray", "Results of executions of another process.", ["outcome"], registry=registry
         )
+
+
+class TriggerMetrics:
+    """Of what starts executions by itself. Labels are bounded: outcomes are ours, and no tenant or workflow is one."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.schedule_runs = Counter(
+            "agentic_schedule_runs",
+            "Moments of schedules, by what became of them: started, condition_false, refused.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.schedule_moments_passed_over = Counter(
+            "agentic_schedule_moments_passed_over",
+            "Times that moments were missed and not made up for: skipped (as the trigger says), cut (too many).",
+            ["why"],
+            registry=registry,
+        )
+        self.schedule_delay_seconds = Histogram(
+            "agentic_schedule_delay_seconds",
+            "From a moment of a schedule until its run was durable.",
+            registry=registry,
+            buckets=(0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 3600, 86400),
+        )
+        self.webhook_requests = Counter(
+            "agentic_webhook_requests",
+            "Requests to webhooks, by outcome: accepted, condition_false, or the code of the refusal.",
+            ["outcome"],
+            registry=registry,
+        )

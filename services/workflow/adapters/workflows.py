@@ -9,6 +9,7 @@ import asyncpg
 
 from services.workflow.adapters.counters import WorkflowCounters
 from services.workflow.adapters.programs import ProgramCache
+from services.workflow.adapters.trigger_rows import write_triggers
 from services.workflow.app.definitions import WorkflowRow
 from services.workflow.app.ports import WorkflowFilter
 from services.workflow.domain.language.program import Program
@@ -116,6 +117,7 @@ class PostgresWorkflows:
                     await connection.execute(_sql.delete, workflow_id)
                 else:
                     await self._write(connection, scope, row, event, now)
+                await write_triggers(connection, scope, workflow_id, row, event, now)
                 position = await append_in(connection, [new])
         except _IdTaken as error:
             async with self._pool.connection(scope) as connection:

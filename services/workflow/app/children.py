@@ -3,16 +3,14 @@
 import asyncio
 import logging
 from collections.abc import Iterable
-from typing import Any, Protocol
-from uuid import UUID
+from typing import Any
 
 import msgspec
 
 from services.workflow.app.engine import Engine
 from services.workflow.app.family import Orphan, child_id, child_result
-from services.workflow.app.items import Accepted
 from services.workflow.app.ports import OUTAGES
-from services.workflow.app.starting import Request
+from services.workflow.app.starting import Door, Request
 from services.workflow.app.states import state_of
 from services.workflow.domain.events import Parent
 from services.workflow.domain.state import ENDED
@@ -33,18 +31,6 @@ class ChildPayload(msgspec.Struct, frozen=True):
     input: Any
     depth: int = 1
     priority: int = DEFAULT_PRIORITY
-
-
-class Door(Protocol):
-    """The way to an execution, whichever process decides it. Both raise `PlatformError`."""
-
-    async def start(self, request: Request) -> Accepted:
-        """Start an execution; return once that is durable."""
-        ...
-
-    async def cancel(self, execution_id: UUID, tenant_id: UUID, reason: str, actor: str) -> Accepted:
-        """Cancel an execution; return once that is durable."""
-        ...
 
 
 class Children:

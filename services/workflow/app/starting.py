@@ -1,7 +1,7 @@
 """Starting executions and telling them things, whoever asks."""
 
 import asyncio
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
@@ -42,6 +42,18 @@ class Request(msgspec.Struct, frozen=True):
     tags: list[str] = []
     parent: Parent | None = None
     forked_from: Origin | None = None
+
+
+class Door(Protocol):
+    """The way to an execution, whichever process decides it. Both raise `PlatformError`."""
+
+    async def start(self, request: Request) -> Accepted:
+        """Start an execution; return once that is durable."""
+        ...
+
+    async def cancel(self, execution_id: UUID, tenant_id: UUID, reason: str, actor: str) -> Accepted:
+        """Cancel an execution; return once that is durable."""
+        ...
 
 
 class Executions:

@@ -15,6 +15,7 @@ from services.workflow.entry import (
     controls_api,
     executions_api,
     executions_list_api,
+    hooks_api,
     revisions_api,
     stats_api,
     time_travel_api,
@@ -44,6 +45,7 @@ _ROUTES = (
     time_travel_api,
     stats_api,
     approvals_api,
+    hooks_api,
 )
 
 
@@ -56,6 +58,7 @@ def make_api(
     reads: ReadModels,
     sender: CommandSender,
     endings: Endings,
+    webhook_parts: hooks_api.WebhookParts,
 ) -> Litestar:
     """Return the application."""
     register_statuses(STATUSES)
@@ -78,5 +81,6 @@ def make_api(
             "waits": reads.waits,
             "sender": sender,
             "endings": endings,
+            "webhook_parts": webhook_parts,
         },
     )
