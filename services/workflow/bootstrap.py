@@ -5,9 +5,12 @@ from services.workflow.adapters.dispatch import SUBJECTS, NatsDispatch
 from services.workflow.adapters.executions import PostgresExecutions
 from services.workflow.adapters.http_requests import HttpRequests
 from services.workflow.adapters.programs import PostgresPrograms
+from services.workflow.adapters.slots import PostgresSlotReads, PostgresSlots
 from services.workflow.adapters.transitions import PostgresTransitions
 from services.workflow.adapters.triggers import PostgresTriggers
 from services.workflow.adapters.workflows import PostgresWorkflows
+from services.workflow.app.admission import Admission
+from services.workflow.app.admitting import Admitting
 from services.workflow.app.children import Children, watch_orphans
 from services.workflow.app.definitions import Definitions
 from services.workflow.app.endings import Endings
@@ -27,6 +30,7 @@ from services.workflow.limits import CHILDREN_CONCURRENCY, HTTP_CONCURRENCY, LOO
 from services.workflow.metrics import EngineMetrics
 from shared.net.guard import guarded_client, parse_allowed_hosts
 from shared.runtime import open_runtime
+from shared.tail.leader import lead
 
 NAME = "workflow"
 
@@ -40,7 +44,9 @@ async def run(settings: WorkflowSettings) -> None:
         tracking, metrics = Tracking(), EngineMetrics(rt.registry)
         recorder = Recorder(transitions, states, tracking, NatsDispatch(rt.client), rt.waker, metrics)
         engine = Engine(transitions, states, tracking, recorder, metrics)
-        executions = Executions(engine, programs, rt.reader)
+        slots = PostgresSlots(rt.worker_pool)
+        executions = Executions(engine, programs, rt.reader, Admission(slots, engine, programs, rt.reader))
+        admitting = Admitting(slots, executions.control, rt.waker)
         children = Children(executions, rt.reader)
         for consumer in consumers(rt.client, executions):
             rt.consume(consumer)
@@ -51,6 +57,7 @@ async def run(settings: WorkflowSettings) -> None:
         rt.work_on(SUBJECTS["workflow"], children.do, concurrency=CHILDREN_CONCURRENCY)
         rt.background("orphans", lambda: watch_orphans(engine, children, LOOK_FOR_ORPHANS_S))
         rt.background("engine", engine.run)
+        rt.background("slots", lambda: lead(rt.worker_pool, "slots", admitting.run))
         rt.readiness["engine"] = engine.check_ready
         rt.relay([*EXECUTION_EVENTS.public_types, *WORKFLOW_EVENTS.public_types])
         rt.project(WorkflowCounters())
@@ -66,6 +73,7 @@ async def run(settings: WorkflowSettings) -> None:
             executions=reads,
             sender=sender,
             endings=endings,
+            slots=PostgresSlotReads(rt.tenants),
         )
 
         async def listen() -> None:

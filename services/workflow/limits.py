@@ -102,6 +102,19 @@ DEFAULT_AGENT_TIMEOUT_SECONDS = 600
 MAX_SIGNALS_KEPT = 1_000
 MAX_HISTORY_BYTES = 64 * 1024 * 1024
 
+# Concurrency keys.
+MAX_CONCURRENCY = 10_000  # executions of one key at once
+MAX_CONCURRENCY_KEY_CHARS = 255
+MAX_QUEUED_PER_KEY = 10_000
+SLOT_START_S = 20.0  # an execution that holds a slot begins within this or not at all: then its command comes again
+SLOT_UNUSED_S = 60.0  # a slot is given on if nothing began with it: SLOT_START_S and a commit's longest time lie within
+SLOTS_ADMITTED_AT_ONCE = 100  # of one key, in one look
+SLOT_KEYS_AT_ONCE = 256  # keys that one look finds
+SLOT_KEYS_SETTLED_AT_ONCE = 4
+SLOTS_LOOK_PAUSE_S = 0.02  # after a look that found nothing to do
+SLOTS_LOOK_SHARE = 4  # and that many times as long as it took, so that looking takes a fifth of the time at most
+SLOTS_SWEEP_S = 5.0  # what a crash or a lost wake-up left undone is found after this
+
 # Executions that run others.
 MAX_CHILD_DEPTH = 16
 CHILD_QUIET_MS = 30_000  # a parent asks how its child stands so often, should the child's own word be lost

@@ -6,10 +6,12 @@ from uuid import UUID
 
 import msgspec
 
+from services.workflow.app.admission import Admission
 from services.workflow.app.engine import Engine
 from services.workflow.app.forking import recorded_before
 from services.workflow.app.items import Accepted, Control, ControlItem, StartItem
 from services.workflow.app.ports import Programs
+from services.workflow.domain.commands import Retry
 from services.workflow.domain.events import Origin, Parent
 from services.workflow.domain.language.bounds import json_fault
 from services.workflow.domain.language.program import Program
@@ -45,50 +47,54 @@ class Request(msgspec.Struct, frozen=True):
 class Executions:
     """The door to the engine: what passes it can be run."""
 
-    def __init__(self, engine: Engine, programs: Programs, reader: EventReader) -> None:
+    def __init__(self, engine: Engine, programs: Programs, reader: EventReader, admission: Admission) -> None:
         self._engine = engine
         self._programs = programs
         self._reader = reader
+        self._admission = admission
 
     async def start(self, request: Request) -> Accepted:
         """Check and start; return once that is durable.
 
-        Raises `WorkflowNotFound`, `WorkflowNotActive`, `TooLarge`, `InvalidInput`, `InputInvalid`, `EngineBusy`, and
-        for a fork `ExecutionNotFound` and `ForkPointUnknown`.
+        Raises `WorkflowNotFound`, `WorkflowNotActive`, `TooLarge`, `InvalidInput`, `InputInvalid`, `EngineBusy`, for a
+        fork `ExecutionNotFound` and `ForkPointUnknown`, and for a workflow with a concurrency key what `Admission` has.
         """
         resolved = await self._programs.resolve(request.tenant_id, request.workflow)
         revision = resolved.revision if request.revision is None else request.revision
         program = await self._programs.load(resolved.workflow_id, revision)
         _check(request, program)
         recorded = {} if request.forked_from is None else await self._recorded(request, request.forked_from, program)
-        return await self._engine.start(
-            StartItem(
-                request.execution_id,
-                request.tenant_id,
-                resolved.workflow_id,
-                revision,
-                request.input,
-                request.context,
-                request.trigger,
-                request.actor,
-                request.traceparent,
-                asyncio.get_running_loop().create_future(),
-                request.priority,
-                request.attributes,
-                request.parent,
-                request.forked_from,
-                False,
-                recorded,
-            )
+        item = StartItem(
+            request.execution_id,
+            request.tenant_id,
+            resolved.workflow_id,
+            revision,
+            request.input,
+            request.context,
+            request.trigger,
+            request.actor,
+            request.traceparent,
+            asyncio.get_running_loop().create_future(),
+            request.priority,
+            request.attributes,
+            request.parent,
+            request.forked_from,
+            recorded=recorded,
         )
+        if program.concurrency is not None:
+            return await self._admission.start(program.concurrency, item, self.control)
+        return await self._engine.start(item)
 
     async def control(self, execution_id: UUID, tenant_id: UUID, command: Control, actor: str) -> Accepted:
         """Tell an execution something; return once that is durable.
 
-        Raises `ExecutionNotFound`, and what `domain.refusals` has.
+        Raises `ExecutionNotFound`, what `domain.refusals` has, and for a retry `ConcurrencyLimit`.
         """
         done: asyncio.Future[Accepted] = asyncio.get_running_loop().create_future()
-        return await self._engine.control(ControlItem(execution_id, tenant_id, command, actor, done))
+        item = ControlItem(execution_id, tenant_id, command, actor, done)
+        if isinstance(command, Retry):
+            return await self._admission.retry(item, self.control)
+        return await self._engine.control(item)
 
     async def _recorded(self, request: Request, origin: Origin, program: Program) -> dict[str, Recorded]:
         events = await self._reader.read_stream(TenantScope(request.tenant_id, request.actor), origin.execution_id)

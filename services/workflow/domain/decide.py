@@ -135,7 +135,7 @@ def _control(walk: Walk, command: c.Command) -> None:
         case c.Wake():
             _wake(walk)
         case c.Admit():
-            if state.queued:
+            if state.queued and state.paused_at is None:
                 walk.emit(e.ExecutionAdmitted(walk.now, _deadline(walk)))
                 walk.begin(walk.program.first, walk.program.first.path)
         case c.Pause(reason=reason):

@@ -5,6 +5,7 @@ from litestar import Litestar
 from services.workflow.app.definitions import Definitions
 from services.workflow.app.endings import Endings
 from services.workflow.app.ports import ExecutionReads, WorkflowReads
+from services.workflow.app.slots import SlotReads
 from services.workflow.entry import controls_api, executions_api, workflows_api
 from services.workflow.entry.commands import CommandSender
 from services.workflow.errors import STATUSES
@@ -21,6 +22,7 @@ def make_api(
     executions: ExecutionReads,
     sender: CommandSender,
     endings: Endings,
+    slots: SlotReads,
 ) -> Litestar:
     """Return the application."""
     register_statuses(STATUSES)
@@ -40,5 +42,6 @@ def make_api(
             "executions": executions,
             "sender": sender,
             "endings": endings,
+            "slots": slots,
         },
     )

@@ -11,6 +11,7 @@ from services.workflow.app.ports import Triggered, Triggers
 from services.workflow.app.starting import Executions, Request
 from services.workflow.domain.language.conditions import compile_condition
 from services.workflow.domain.language.templates import compile_template
+from services.workflow.errors import ConcurrencyLimit
 from services.workflow.limits import EVENTS_IN_FLIGHT
 from shared.bus.cloudevents import tenant_of
 from shared.bus.durable import DurableConsumer
@@ -79,6 +80,9 @@ async def _start(executions: Executions, triggered: Triggered, tenant_id: UUID, 
     except PlatformError as error:
         if error.retry_after is not None:
             raise
+        if isinstance(error, ConcurrencyLimit):  # as its definition has it: nothing is wrong with the event
+            _log.info("the event %s starts no execution of %s: %s", event["id"], triggered.workflow_id, error.message)
+            return []
         return [f"workflow {triggered.workflow_id}: {error.code}: {error.message}"]
     return []
 

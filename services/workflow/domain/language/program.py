@@ -6,6 +6,7 @@ from itertools import pairwise
 from types import MappingProxyType
 
 from services.workflow import limits
+from services.workflow.domain.language.concurrency import ConcurrencyRule, compile_concurrency
 from services.workflow.domain.language.conditions import Condition, compile_condition
 from services.workflow.domain.language.definition import Definition
 from services.workflow.domain.language.input_schema import ValidateInput, compile_schema
@@ -72,6 +73,7 @@ class Program:
     top: tuple[Node, ...]
     output: Template | None
     timeout_seconds: float
+    concurrency: ConcurrencyRule | None
     _validate: ValidateInput | None
 
     @property
@@ -103,6 +105,7 @@ def compile_program(definition: Definition) -> Program:
         top=top,
         output=None if definition.output is None else compile_template(definition.output),
         timeout_seconds=definition.timeout_seconds,
+        concurrency=None if definition.concurrency is None else compile_concurrency(definition.concurrency),
         _validate=None if definition.input_schema is None else compile_schema(definition.input_schema),
     )
 

@@ -56,6 +56,8 @@ class Validator:
                 message = f"at most {limits.MAX_DEFINITION_PLACEHOLDERS:,} placeholders in all"
                 yield fault("steps", message, "too_many_placeholders")
                 return
+        if definition.concurrency is not None:
+            yield from self._at_the_door({"key": definition.concurrency.key}, "concurrency", EXECUTION_ROOTS)
         if definition.output is not None:
             yield from self._template({"output": definition.output}, "", None)
         for index, trigger in enumerate(definition.triggers):
@@ -139,9 +141,13 @@ class Validator:
             references, faults = _examine_condition(trigger.condition, f"{path}.condition")
             yield from faults
             yield from self._unknown(references, TRIGGER_ROOTS)
-        template, faults = examine_template({"input": trigger.input}, path)
+        yield from self._at_the_door({"input": trigger.input}, path, TRIGGER_ROOTS)
+
+    def _at_the_door(self, fields: dict[str, object], path: str, known: Sequence[str]) -> Iterator[FieldFault]:
+        """Check templates that are rendered before an execution exists."""
+        template, faults = examine_template(fields, path)
         yield from faults
-        yield from self._unknown(template.references, TRIGGER_ROOTS)
+        yield from self._unknown(template.references, known)
         yield from _misplaced_secrets(template, path, frozenset())
 
     def _template(
