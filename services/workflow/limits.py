@@ -67,6 +67,7 @@ DEFAULT_PRIORITY = 5
 ENGINE_BATCH = 512
 ENGINE_BATCHES_WRITING = 2  # on their way to the log at once: while one is written the next is decided
 ENGINE_MAX_QUEUED = 20_000
+STARTS_AT_LEAST = 8  # of so many items taken one is a start, if any waits: what runs comes first, and not for ever
 ENGINE_STATES_CACHED = 20_000
 ENGINE_PROGRAMS_CACHED = 1_000
 ENGINE_STOP_S = 5.0  # what is on its way to the log when the engine stops has so long to get there

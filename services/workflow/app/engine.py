@@ -8,11 +8,12 @@ for that batch.
 
 import asyncio
 import logging
-from collections import defaultdict, deque
+from collections import defaultdict
 from uuid import UUID
 
 from services.workflow.app.batch import Batch
 from services.workflow.app.clock import now_ms
+from services.workflow.app.fair_queue import FairQueue
 from services.workflow.app.family import Orphan, needs
 from services.workflow.app.items import Accepted, ControlItem, Item, ResultItem, StartItem, WakeItem
 from services.workflow.app.ports import OUTAGES, TransitionStore
@@ -46,7 +47,7 @@ class Engine:
         self._tracking = tracking
         self._recorder = recorder
         self._metrics = metrics
-        self._queue: deque[Item] = deque()
+        self._queue = FairQueue()
         self._wake = asyncio.Event()
         self._ready = asyncio.Event()
         self._writing: set[asyncio.Task[None]] = set()
@@ -226,7 +227,7 @@ class Engine:
 
     async def _recover(self) -> None:
         """Tell who waits, and go on from what the log says once it can be read."""
-        kept: deque[Item] = deque()
+        kept = FairQueue()
         for item in self._queue:
             if isinstance(item, ResultItem):
                 kept.append(item)

@@ -102,6 +102,15 @@ BEGIN
     WHERE s.workflow_id = of_workflow AND s.key = of_key AND s.state = 'holding';
     SELECT count(*) INTO queued FROM concurrency_slots s
     WHERE s.workflow_id = of_workflow AND s.key = of_key AND s.state = 'queued';
+    -- The limit that was asked for last counts for all who wait.
+    IF queued > 0 AND wanted_limit <> (
+        SELECT s.slot_limit FROM concurrency_slots s
+        WHERE s.workflow_id = of_workflow AND s.key = of_key AND s.state = 'queued'
+        ORDER BY s.priority DESC, s.arrival LIMIT 1
+    ) THEN
+        UPDATE concurrency_slots s SET slot_limit = wanted_limit
+        WHERE s.workflow_id = of_workflow AND s.key = of_key AND s.state = 'queued';
+    END IF;
     -- Who waits goes first. A long queue is settled by those who look after it, not by each that joins.
     IF (holders >= wanted_limit AND queued = 0) OR (holders < wanted_limit AND queued > 0) OR when_full <> 'queue'
        OR queued >= max_queued THEN
