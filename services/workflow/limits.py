@@ -112,7 +112,8 @@ SLOT_UNUSED_S = 60.0  # a slot is given on if nothing began with it: SLOT_START_
 SLOTS_ADMITTED_AT_ONCE = 100  # of one key, in one look
 SLOT_KEYS_AT_ONCE = 256  # keys that one look finds
 SLOT_KEYS_SETTLED_AT_ONCE = 4
-SLOTS_LOOK_PAUSE_S = 0.02  # after a look that found nothing to do
+SLOTS_IDLE_PAUSE_S = 0.1  # between two looks while nobody waits for a slot
+SLOTS_LOOK_PAUSE_S = 0.005  # after a look that found nothing to do
 SLOTS_LOOK_SHARE = 4  # and that many times as long as it took, so that looking takes a fifth of the time at most
 SLOTS_SWEEP_S = 5.0  # what a crash or a lost wake-up left undone is found after this
 

@@ -14,6 +14,7 @@ from services.workflow.domain.commands import Admit, Cancel
 from services.workflow.limits import (
     SLOT_KEYS_AT_ONCE,
     SLOT_KEYS_SETTLED_AT_ONCE,
+    SLOTS_IDLE_PAUSE_S,
     SLOTS_LOOK_PAUSE_S,
     SLOTS_LOOK_SHARE,
     SLOTS_SWEEP_S,
@@ -37,23 +38,22 @@ class Admitting:
         swept_at = -SLOTS_SWEEP_S
         with self._waker.listener(facts=True) as listener:
             while True:
-                began = clock()
+                began, queued, moved = clock(), False, False
                 try:
-                    moved = await self.look()
+                    queued = await self._slots.is_anybody_queued()
+                    moved = queued and await self.look()
                     if clock() - swept_at >= SLOTS_SWEEP_S:
                         await self.sweep()
                         swept_at = clock()
                 except OUTAGES as error:
                     _log.warning("slots are looked after later: %s", error)
-                    moved = False
                 if not moved:
-                    await asyncio.sleep(max(SLOTS_LOOK_PAUSE_S, SLOTS_LOOK_SHARE * (clock() - began)))
+                    pause = max(SLOTS_LOOK_PAUSE_S, SLOTS_LOOK_SHARE * (clock() - began))
+                    await asyncio.sleep(pause if queued else SLOTS_IDLE_PAUSE_S)
                     await listener.wait()
 
     async def look(self) -> bool:
         """Admit who waits for a slot that has become free; return whether there was anybody."""
-        if not await self._slots.is_anybody_queued():
-            return False
         return await self._settle(await self._slots.movable(), self._slots.settle) > 0
 
     async def sweep(self) -> None:

@@ -22,10 +22,16 @@ CREATE INDEX concurrency_holding ON workflow.concurrency_slots (workflow_id, key
 CREATE INDEX concurrency_queued ON workflow.concurrency_slots (workflow_id, key, priority DESC, arrival)
     WHERE state = 'queued';
 
--- One key at a time is changed by one transaction; those of other keys go on.
+-- One key at a time is changed by one transaction; those of other keys go on. The commit does not wait for the disk, so
+-- that the next one need not either: what follows from a slot (a start, an admission) is committed after it and is thus
+-- behind it in the write-ahead log, so a crash that loses the slot loses that, too.
 CREATE FUNCTION workflow.lock_concurrency_key(of_workflow uuid, of_key text) RETURNS void
-LANGUAGE sql
-AS $$ SELECT pg_advisory_xact_lock(hashtextextended(of_key, hashtextextended(of_workflow::text, 0))) $$;
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    PERFORM set_config('synchronous_commit', 'off', true);
+    PERFORM pg_advisory_xact_lock(hashtextextended(of_key, hashtextextended(of_workflow::text, 0)));
+END $$;
 
 -- Forgets the slots of one key whose execution has ended, or never began within `unused` (`whole`: those in the queue
 -- too), and gives those that are free to who waits, by priority and then by arrival. An execution that is paused, or
