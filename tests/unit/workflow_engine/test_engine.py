@@ -94,8 +94,10 @@ async def test_a_start_that_comes_again_starts_nothing() -> None:
 async def test_a_start_whose_sender_has_gone_is_not_begun() -> None:
     async with House(program_of([tool("a")])) as house:
         house.store.open.clear()
-        blockers = [house.start(), house.start()]
-        await until(lambda: house.store.commits)
+        blockers = []
+        for batches in (1, 2):
+            blockers.append(house.start())
+            await until(lambda batches=batches: len(house.store.commits) == batches)
         gone = house.start(new_id())
         await asyncio.sleep(0.01)
         gone.cancel()
