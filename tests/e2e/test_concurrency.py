@@ -2,11 +2,14 @@
 
 import asyncio
 from typing import Any
+from uuid import uuid4
 
 import httpx2
 import pytest
+from nats.aio.client import Client
 
-from tests.e2e.test_main_job import PATIENCE, WORKFLOWS, active, ended, execution
+from tests.e2e.conftest import Whole
+from tests.e2e.test_main_job import PATIENCE, WORKFLOWS, active, ended, execution, tenant_connection
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -149,3 +152,27 @@ async def test_data_that_gives_no_key_is_refused(demo: httpx2.AsyncClient) -> No
     refused = await demo.post(f"{WORKFLOWS}/execute", json=body)
     assert (refused.status_code, refused.json()["code"]) == (422, "concurrency_key_invalid")
     assert "input.key" in refused.json()["detail"]
+
+
+async def test_an_event_that_finds_no_room_starts_nothing_and_is_no_dead_letter(
+    whole: Whole, demo: httpx2.AsyncClient, operator: Client
+) -> None:
+    subject = f"external.slots.{uuid4().hex}"
+    trigger = {"type": "event", "subject": subject, "input": {"key": "a"}}
+    workflow = await limited(demo, "reject", triggers=[trigger])
+    js = operator.jetstream()
+    letters = (await js.stream_info("DEADLETTER")).state.messages
+    before = (await js.stream_info("EXTERNAL")).state.last_seq
+    connection, tenant = await tenant_connection(whole, demo)
+    for _ in range(3):
+        await connection.publish(f"events.{tenant}.{subject}", b"{}")
+    await connection.close()
+    async with asyncio.timeout(PATIENCE):
+        while (await js.stream_info("EXTERNAL")).state.last_seq < before + 3:
+            await asyncio.sleep(0.05)
+        while (seen := await js.consumer_info("EXTERNAL", "workflow-triggers")).num_pending or seen.num_ack_pending:
+            await asyncio.sleep(0.05)
+    listed = (await demo.get(f"{WORKFLOWS}/executions", params={"workflow_id": workflow})).json()["executions"]
+    assert len(listed) == 1
+    assert (await js.stream_info("DEADLETTER")).state.messages == letters
+    await finish(demo, listed[0]["id"])

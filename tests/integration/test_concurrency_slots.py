@@ -164,14 +164,13 @@ async def test_who_waits_goes_on_by_priority_and_then_by_arrival(pool: "asyncpg.
 
 async def test_a_newcomer_does_not_go_before_who_waits(pool: "asyncpg.Pool[Any]") -> None:
     place = Place(pool)
-    holder = await place.started()
-    waiting = await place.started()
+    holder, waiting = await place.started(), new_id()
+    assert (await place.take(waiting)).outcome == "queued"
     await place.end(holder)
-    newcomer = new_id()
-    await place.slots.settle(SlotKey(TENANT, new_id(), "other"))
-    taken = await place.take(newcomer)
-    assert taken.outcome == "queued"
-    assert (await place.slots.settle(place.key)) == [waiting]
+    assert await place.slots.settle(place.key) == [], "its start is not recorded yet, and the slot stays free"
+    await place.begin(waiting, "pending")
+    taken = await place.take(new_id())
+    assert (taken.outcome, taken.admitted) == ("queued", [waiting])
 
 
 async def test_one_that_is_cancelled_in_the_queue_leaves_it(pool: "asyncpg.Pool[Any]") -> None:
