@@ -2,6 +2,7 @@
 
 from services.workflow.adapters.counters import WorkflowCounters
 from services.workflow.adapters.dispatch import SUBJECTS, NatsDispatch
+from services.workflow.adapters.emitted import SHAPES
 from services.workflow.adapters.executions import PostgresExecutions
 from services.workflow.adapters.http_requests import HttpRequests
 from services.workflow.adapters.programs import PostgresPrograms
@@ -22,7 +23,7 @@ from services.workflow.domain.workflow_events import WORKFLOW_EVENTS
 from services.workflow.entry.api import make_api
 from services.workflow.entry.commands import CommandSender
 from services.workflow.entry.consumer import consumers, listen_to_parents, listen_to_results
-from services.workflow.entry.triggers import trigger_consumer
+from services.workflow.entry.triggers import trigger_consumers
 from services.workflow.limits import CHILDREN_CONCURRENCY, HTTP_CONCURRENCY, LOOK_FOR_ORPHANS_S
 from services.workflow.metrics import EngineMetrics
 from shared.net.guard import guarded_client, parse_allowed_hosts
@@ -44,7 +45,8 @@ async def run(settings: WorkflowSettings) -> None:
         children = Children(executions, rt.reader)
         for consumer in consumers(rt.client, executions):
             rt.consume(consumer)
-        rt.consume(trigger_consumer(PostgresTriggers(rt.worker_pool, programs), executions))
+        for consumer in trigger_consumers(PostgresTriggers(rt.worker_pool, programs), executions):
+            rt.consume(consumer)
         client = guarded_client(parse_allowed_hosts(settings.allowed_hosts))
         rt.on_close(client.aclose)
         rt.work_on(SUBJECTS["http"], HttpRequests(client).do, concurrency=HTTP_CONCURRENCY)
@@ -52,7 +54,7 @@ async def run(settings: WorkflowSettings) -> None:
         rt.background("orphans", lambda: watch_orphans(engine, children, LOOK_FOR_ORPHANS_S))
         rt.background("engine", engine.run)
         rt.readiness["engine"] = engine.check_ready
-        rt.relay([*EXECUTION_EVENTS.public_types, *WORKFLOW_EVENTS.public_types])
+        rt.relay([*EXECUTION_EVENTS.public_types, *WORKFLOW_EVENTS.public_types], SHAPES)
         rt.project(WorkflowCounters())
         reads = PostgresExecutions(rt.tenants, rt.reader)
         endings = Endings(reads, rt.waker)

@@ -22,6 +22,7 @@ from services.workflow.domain.language.steps import (
     TransformStep,
     WaitForEventStep,
 )
+from services.workflow.domain.language.templates import Template
 from services.workflow.domain.outputs import last_output, output_of_agent
 from services.workflow.domain.scope import scope_at
 from services.workflow.domain.state import ExecutionState
@@ -40,6 +41,12 @@ _encode = msgspec.json.Encoder().encode
 _TOO_LARGE = StepError("result_too_large", f"The output is above {MAX_STEP_RESULT_BYTES:,} bytes.")
 
 Begin = Callable[["Walk", Node, str], None]
+
+
+class PayloadTooLarge(PlatformError):
+    """What a step begins with is above what may be recorded."""
+
+    code = "payload_too_large"
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -117,10 +124,17 @@ class Walk:
         return scope_at(self.state, node, path)
 
     def render(self, node: Node, path: str) -> Any:
-        """Return the payload of a step. Raises what its templates raise."""
+        """Return the payload of a step. Raises what its templates raise, and `PayloadTooLarge`."""
         if node.payload is None:
             raise TypeError(f"{node!r} has no payload")
-        return node.payload.render(self.scope(node, path))
+        return self.made(node.payload, node, path)
+
+    def made(self, template: Template, node: Node, path: str) -> Any:
+        """Return what a template gives where a step stands: few placeholders can make much of little."""
+        value = template.render(self.scope(node, path))
+        if not template.is_static and size_of(value) > MAX_TASK_PAYLOAD_BYTES:
+            raise PayloadTooLarge(f"The step's input is above {MAX_TASK_PAYLOAD_BYTES:,} bytes.")
+        return value
 
     def schedule(self, node: Node, path: str, attempt: int) -> None:
         """Ask a worker for a step."""
@@ -128,10 +142,6 @@ class Walk:
             payload = self.render(node, path)
         except PlatformError as error:
             self.fail(node, path, as_step_error(error))
-            return
-        if node.payload is not None and not node.payload.is_static and size_of(payload) > MAX_TASK_PAYLOAD_BYTES:
-            message = f"The step's input is above {MAX_TASK_PAYLOAD_BYTES:,} bytes."
-            self.fail(node, path, StepError("payload_too_large", message))
             return
         deadline = self.deadline(node) or self.state.deadline
         self.emit(e.StepScheduled(self.now, path, attempt, payload, deadline))
