@@ -72,6 +72,7 @@ class Walk:
         self.events: list[DomainEvent] = []
         self._recorded = recorded or {}
         self._next: deque[tuple[Begin, Node, str]] = deque()
+        self._made = 0  # bytes of what this walk rendered: one decision can make far more than it was told
 
     def node(self, path: str) -> Node:
         """Return the node that a step path ends in."""
@@ -110,14 +111,23 @@ class Walk:
         """Begin what is on the list, and what that brings, until all of it waits for the outside."""
         state = self.state
         while self._next and not state.ended:
-            if state.version >= MAX_HISTORY_EVENTS and state.undoing is None:
+            if self._is_full():
                 self._next.clear()
-                self.fail_execution(history_too_long(state))
+                if state.undoing is None:
+                    self.fail_execution(history_too_long(state, self._made))
+                else:
+                    undo.give_up(self, "its history is too long")
                 continue
             work, node, path = self._next.popleft()
             # What holds it may have ended meanwhile; a compensation is held by a step that has ended well.
             if node.parent is None or holder_of(path) in state.open_holders or undo.is_undoing(state, node, path):
                 work(self, node, path)
+
+    def _is_full(self) -> bool:
+        """Whether the history is as long as it may be; to undo what was done it may be twice as long."""
+        factor = 1 if self.state.undoing is None else 2
+        size = self.state.size + self._made
+        return self.state.version >= factor * MAX_HISTORY_EVENTS or size >= factor * MAX_HISTORY_BYTES
 
     def scope(self, node: Node, path: str) -> dict[str, Any]:
         """Return what the templates of a step see."""
@@ -132,7 +142,9 @@ class Walk:
     def made(self, template: Template, node: Node, path: str) -> Any:
         """Return what a template gives where a step stands: few placeholders can make much of little."""
         value = template.render(self.scope(node, path))
-        if not template.is_static and size_of(value) > MAX_TASK_PAYLOAD_BYTES:
+        size = size_of(value)
+        self._made += size
+        if not template.is_static and size > MAX_TASK_PAYLOAD_BYTES:
             raise PayloadTooLarge(f"The step's input is above {MAX_TASK_PAYLOAD_BYTES:,} bytes.")
         return value
 
@@ -161,9 +173,12 @@ class Walk:
             self.fail(node, path, as_step_error(error))
             return
         # What a worker says was bounded when it came in; what is made here can be many times what it was made of.
-        if (node.mapping is not None or not node.step.is_task) and size_of(output) > MAX_STEP_RESULT_BYTES:
-            self.fail(node, path, _TOO_LARGE)
-            return
+        if node.mapping is not None or not node.step.is_task:
+            size = size_of(output)
+            if size > MAX_STEP_RESULT_BYTES:
+                self.fail(node, path, _TOO_LARGE)
+                return
+            self._made += size
         self.record(node, path, output)
 
     def record(self, node: Node, path: str, output: Any, *, copied: bool = False) -> None:
@@ -264,11 +279,11 @@ class Walk:
         return msgspec.structs.replace(error, step=path, attempt=step.attempt if step else 1)
 
 
-def history_too_long(state: ExecutionState) -> StepError:
+def history_too_long(state: ExecutionState, made: int = 0) -> StepError:
     """Return why nothing more is recorded of an execution."""
     return StepError(
         "history_too_long",
-        f"Its history has {state.version:,} events and {state.size:,} bytes; {MAX_HISTORY_EVENTS:,} events and "
+        f"Its history has {state.version:,} events and {state.size + made:,} bytes; {MAX_HISTORY_EVENTS:,} events and "
         f"{MAX_HISTORY_BYTES:,} bytes are the most there can be. Divide the work among child workflows.",
     )
 
