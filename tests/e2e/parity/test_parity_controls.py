@@ -98,8 +98,12 @@ async def test_retry_goes_on_from_what_failed(demo: httpx2.AsyncClient, agent: A
     begun = await begin(demo, *THREE, input_={"n": 1})
     failed = await ended(demo, begun)
     assert (failed["status"], failed["error"]["step"]) == ("failed", "b")
-    assert await tell(demo, begun, "retry") != failed
-    assert (await ended(demo, begun))["status"] == "failed"
+    key = {"Idempotency-Key": str(uuid4())}
+    assert (await tell(demo, begun, "retry", **key))["status"] == "running"
+    again = await ended(demo, begun)
+    assert again["status"] == "failed"
+    await tell(demo, begun, "retry", **key)
+    assert await ended(demo, begun) == again
     agent.broken = False
     await tell(demo, begun, "retry")
     done = await ended(demo, begun)
@@ -241,10 +245,13 @@ async def test_a_control_says_what_is_wrong_with_it(demo: httpx2.AsyncClient) ->
         ("signals/go", {"data": 1, "more": 2}),
         ("signals/go", {"data": deep}),
         ("signals/go", {"data": "a\u0000b"}),
+        (f"signals/{'x' * 256}", {}),
         ("fork", {}),
         ("fork", {"from_step": ""}),
     ]:
         assert await refused(demo, begun, control, body) == (400, "invalid_input"), (control, body)
+    long_key = await demo.post(f"{EXECUTIONS}/{begun}/signals/go", json={}, headers={"Idempotency-Key": "k" * 256})
+    assert (long_key.status_code, long_key.json()["code"]) == (400, "invalid_input")
     assert (await status(demo, begun, "waiting"))["version"] == 2
     missing = await demo.post(f"{EXECUTIONS}/{begun}/dance", json={})
     assert missing.status_code == 404
