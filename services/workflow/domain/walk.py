@@ -36,6 +36,7 @@ from services.workflow.limits import (
 )
 from shared.errors import PlatformError
 from shared.eventstore.catalogue import DomainEvent
+from shared.nesting import NESTING_MAX, is_deep, may_be_deep
 
 _encode = msgspec.json.Encoder().encode
 _TOO_LARGE = StepError("result_too_large", f"The output is above {MAX_STEP_RESULT_BYTES:,} bytes.")
@@ -47,6 +48,12 @@ class PayloadTooLarge(PlatformError):
     """What a step begins with is above what may be recorded."""
 
     code = "payload_too_large"
+
+
+class NestingTooDeep(PlatformError):
+    """A value has more levels than what is recorded may have."""
+
+    code = "nesting_too_deep"
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -142,7 +149,7 @@ class Walk:
     def made(self, template: Template, node: Node, path: str) -> Any:
         """Return what a template gives where a step stands: few placeholders can make much of little."""
         value = template.render(self.scope(node, path))
-        size = size_of(value)
+        size = weigh(value)
         self._made += size
         if not template.is_static and size > MAX_TASK_PAYLOAD_BYTES:
             raise PayloadTooLarge(f"The step's input is above {MAX_TASK_PAYLOAD_BYTES:,} bytes.")
@@ -169,16 +176,15 @@ class Walk:
                 attempt = self.state.steps[path].attempt
                 raw = output_of_agent(raw, f"{self.state.key}/{path}/{attempt}")
             output = raw if node.mapping is None else node.mapping.apply(raw)
+            # What a worker says was bounded when it came in; what is made here can be many times what it was made of.
+            size = weigh(output) if node.mapping is not None or not node.step.is_task else 0
         except PlatformError as error:
             self.fail(node, path, as_step_error(error))
             return
-        # What a worker says was bounded when it came in; what is made here can be many times what it was made of.
-        if node.mapping is not None or not node.step.is_task:
-            size = size_of(output)
-            if size > MAX_STEP_RESULT_BYTES:
-                self.fail(node, path, _TOO_LARGE)
-                return
-            self._made += size
+        if size > MAX_STEP_RESULT_BYTES:
+            self.fail(node, path, _TOO_LARGE)
+            return
+        self._made += size
         self.record(node, path, output)
 
     def record(self, node: Node, path: str, output: Any, *, copied: bool = False) -> None:
@@ -239,10 +245,11 @@ class Walk:
             output = (
                 last_output(self.state, self.program.top, "") if template is None else template.render(self.state.scope)
             )
+            size = 0 if template is None else weigh(output)
         except PlatformError as error:
             self.fail_execution(as_step_error(error))
             return
-        if template is not None and size_of(output) > MAX_STEP_RESULT_BYTES:
+        if size > MAX_STEP_RESULT_BYTES:
             self.fail_execution(_TOO_LARGE)
             return
         self.emit(e.ExecutionCompleted(self.now, output))
@@ -288,9 +295,15 @@ def history_too_long(state: ExecutionState, made: int = 0) -> StepError:
     )
 
 
-def size_of(value: Any) -> int:
-    """Return the size of a value's JSON in bytes."""
-    return len(_encode(value))
+def weigh(value: Any) -> int:
+    """Return the size of a value's JSON in bytes. Raises `NestingTooDeep` for what could not be read again."""
+    try:
+        encoded = _encode(value)
+    except RecursionError:
+        encoded = None
+    if encoded is None or (may_be_deep(encoded) and is_deep(value)):
+        raise NestingTooDeep(f"The value is nested deeper than {NESTING_MAX} levels.")
+    return len(encoded)
 
 
 def _schedule(walk: Walk, node: Node, path: str) -> None:

@@ -29,9 +29,10 @@ from shared.bus.durable import DurableConsumer
 from shared.bus.envelope import EnvelopeDecoder
 from shared.bus.outcome import Done, Outcome, Poison, Retry
 from shared.bus.streams import COMMANDS
-from shared.bus.tasks import RESULT_SUBJECTS, TaskError, TaskResult
+from shared.bus.tasks import RESULT_SUBJECTS, TaskError, TaskResult, too_deep
 from shared.errors import InvalidInput, PlatformError
 from shared.limits import NATS_PENDING_BYTES
+from shared.nesting import is_deep, may_be_deep
 
 _log = logging.getLogger(__name__)
 _starts = EnvelopeDecoder(StartExecution)
@@ -109,6 +110,8 @@ async def listen_to_results(client: Client, engine: Engine) -> None:
             return
         if len(message.data) > MAX_STEP_RESULT_BYTES:
             results = [_bounded(result) for result in results]
+        if may_be_deep(message.data):
+            results = [_shallow(result) for result in results]
         engine.results(results)
 
     await client.subscribe(
@@ -136,6 +139,13 @@ def _bounded(result: TaskResult) -> TaskResult:
         return result
     error = TaskError("result_too_large", f"The result has {size:,} bytes; {MAX_STEP_RESULT_BYTES:,} are allowed.")
     return msgspec.structs.replace(result, status="error", output=None, error=error)
+
+
+def _shallow(result: TaskResult) -> TaskResult:
+    """Return a result that can be read again once it is stored."""
+    if not is_deep(result.output) and not (result.error and is_deep(result.error.details)):
+        return result
+    return msgspec.structs.replace(result, status="error", output=None, error=too_deep())
 
 
 async def _all(work: list[Coroutine[Any, Any, Answer]]) -> list[Answer]:

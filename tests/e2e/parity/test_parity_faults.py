@@ -99,3 +99,16 @@ async def test_a_failure_without_a_reason_is_one(demo: httpx2.AsyncClient, opera
     done = await run(demo, ask("work"))
     await worker.stop()
     assert (done["status"], done["error"]["code"]) == ("failed", "worker_failed")
+
+
+@pytest.mark.parametrize("levels", [201, 500])
+async def test_a_result_that_is_too_deep_fails_the_step(demo: httpx2.AsyncClient, agent: Agent, levels: int) -> None:
+    async def deep(_: Task) -> Any:
+        value_: Any = 1
+        for _ in range(levels):
+            value_ = [value_]
+        return value_
+
+    agent.answer = deep
+    done = await run(demo, ask("work"))
+    assert (done["status"], done["error"]["code"]) == ("failed", "nesting_too_deep")

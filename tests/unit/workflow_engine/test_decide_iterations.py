@@ -155,3 +155,11 @@ def test_nor_can_undoing_it() -> None:
     assert run.error.code == "tool_error"
     assert len(run.error.details["not_compensated"]) == 100
     assert len(run.events) < 1_000
+
+
+def test_what_grows_deeper_with_each_iteration_ends_before_it_cannot_be_read() -> None:
+    run = given(loop("l", "1 == 2", transform("t", ["{iteration.previous}"]), max_iterations=2_000))
+    assert run.error.code == "nesting_too_deep"
+    assert plain(folded(run.events)) == plain(run.state)
+    again = given(loop("l", "1 == 2", transform("t", ["{iteration.previous}"]), max_iterations=199), output=1)
+    assert again.output == 1
