@@ -16,5 +16,7 @@ def is_deep(value: Any) -> bool:
     level = [value]
     for _ in range(NESTING_MAX):
         level = [item for item in level if isinstance(item, dict | list)]
+        if not level:
+            return False
         level = [item for held in level for item in (held.values() if isinstance(held, dict) else held)]
     return any(isinstance(item, dict | list) for item in level)
