@@ -110,7 +110,7 @@ async def listen_to_results(client: Client, engine: Engine) -> None:
             return
         if len(message.data) > MAX_STEP_RESULT_BYTES:
             results = [_bounded(result) for result in results]
-        if may_be_deep(message.data):
+        if may_be_deep(message.data) and is_deep([[r.output, r.error and r.error.details] for r in results]):
             results = [_shallow(result) for result in results]
         engine.results(results)
 
