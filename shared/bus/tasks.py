@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 
+from shared.limits import TASK_PRIORITY_DEFAULT
 from shared.nesting import NESTING_MAX
 
 PARTITIONS = 32
@@ -19,6 +20,8 @@ HEARTBEAT_S = 1.0
 
 class Task(msgspec.Struct, frozen=True):
     """One piece of work. `task_id` is `<execution_id>/<step_path>/<attempt>`; `deadline_ms` is Unix time.
+
+    `priority` is from 1 to 10, the highest, and orders the tasks of one tenant at a worker.
 
     Unknown fields are let pass, so that a newer engine can speak to an older worker during a rollout.
     """
@@ -32,6 +35,7 @@ class Task(msgspec.Struct, frozen=True):
     deadline_ms: int
     payload: dict[str, Any]
     traceparent: str | None = None
+    priority: int = TASK_PRIORITY_DEFAULT
 
 
 class TaskError(msgspec.Struct, frozen=True):
@@ -72,9 +76,6 @@ def task_id_of(execution_id: UUID, step_path: str, attempt: int) -> str:
 def partition_of(execution_id: UUID) -> int:
     """Return which partition an execution belongs to. The low bits of both kinds of our ids are evenly spread."""
     return execution_id.int % PARTITIONS
-
-
-RESULT_SUBJECTS = "results.*"
 
 
 def result_subject(partition: int) -> str:

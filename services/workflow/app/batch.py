@@ -146,6 +146,7 @@ class Batch:
             deadline_ms=step.deadline or 0,
             payload=payload,
             traceparent=state.traceparent,
+            priority=node.step.priority or state.priority,
         )
 
 
@@ -166,6 +167,7 @@ def _command(item: Item, now: int) -> c.Command:
                 item.trigger,
                 item.priority,
                 item.attributes,
+                item.tags,
                 item.parent,
                 item.forked_from,
                 item.queued,
@@ -215,4 +217,8 @@ def _row(state: ExecutionState) -> StatusRow:
         _time(state.started_at),
         None if state.ended_at is None else _time(state.ended_at),
         state.version,
+        state.trigger,
+        None if state.error is None else state.error.code,
+        state.attributes,
+        state.tags,
     )

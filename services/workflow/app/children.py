@@ -10,9 +10,8 @@ import msgspec
 from services.workflow.app.engine import Engine
 from services.workflow.app.family import Orphan, child_id, child_result
 from services.workflow.app.ports import OUTAGES
-from services.workflow.app.starting import Executions, Request
+from services.workflow.app.starting import Door, Request
 from services.workflow.app.states import state_of
-from services.workflow.domain.commands import Cancel
 from services.workflow.domain.events import Parent
 from services.workflow.domain.state import ENDED
 from services.workflow.limits import CHILD_QUIET_MS, DEFAULT_PRIORITY, MAX_CHILD_DEPTH
@@ -37,8 +36,8 @@ class ChildPayload(msgspec.Struct, frozen=True):
 class Children:
     """A worker of `workflow` steps. It holds nothing: the child itself, which is recorded, is what is running."""
 
-    def __init__(self, executions: Executions, reader: EventReader) -> None:
-        self._executions = executions
+    def __init__(self, door: Door, reader: EventReader) -> None:
+        self._door = door
         self._reader = reader
 
     async def do(self, task: Task) -> TaskResult:
@@ -62,7 +61,7 @@ class Children:
             child_id(task.task_id), task.tenant_id, wanted.workflow, None, wanted.input, {}, "workflow", ACTOR,
             task.traceparent, wanted.priority, parent=parent,
         )  # fmt: skip
-        accepted = await self._executions.start(request)
+        accepted = await self._door.start(request)
         if accepted.status in ENDED:
             events = await self._reader.read_stream(TenantScope(task.tenant_id, ACTOR), request.execution_id)
             return child_result(state_of(events), parent)
@@ -72,7 +71,7 @@ class Children:
         """Cancel children that nobody needs. What does not work now is found again by `find_orphans`."""
         for orphan in orphans:
             try:
-                await self._executions.control(orphan.execution_id, orphan.tenant_id, Cancel(0, orphan.reason), ACTOR)
+                await self._door.cancel(orphan.execution_id, orphan.tenant_id, orphan.reason, ACTOR)
             except PlatformError as error:
                 _log.info("the child %s is not cancelled now: %s", orphan.execution_id, error.message)
 

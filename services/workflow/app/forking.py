@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 from services.workflow.app.states import fold
 from services.workflow.domain.language.program import Program
-from services.workflow.domain.language.steps import HOLDERS
-from services.workflow.domain.state import COMPLETED, FAILED, ExecutionState
+from services.workflow.domain.shadow import endings
+from services.workflow.domain.state import ExecutionState
 from services.workflow.domain.walk import Recorded
-from services.workflow.domain.where import name_of
 from services.workflow.errors import ForkPointUnknown
 from shared.eventstore.event import RecordedEvent
 
@@ -30,19 +29,3 @@ def recorded_before(events: Sequence[RecordedEvent], path: str, program: Program
 def begins(event: RecordedEvent, path: str) -> bool:
     """Whether an event may be the first of a step; cheap, and right often enough to spare most of the work."""
     return path.encode() in event.data
-
-
-def endings(state: ExecutionState, program: Program) -> dict[str, Recorded]:
-    """Return how each step ended that a worker, the time or a person ended, and that `program` has as well."""
-    found: dict[str, Recorded] = {}
-    for path, step in state.steps.items():
-        node = program.nodes.get(name_of(path))
-        if node is None or isinstance(node.step, HOLDERS):
-            continue
-        if step.error is not None and step.let_pass:
-            found[path] = Recorded(error=step.error)
-        elif step.status == COMPLETED:
-            found[path] = Recorded(step.output)
-        elif step.status == FAILED and step.error is not None:
-            found[path] = Recorded(error=step.error)
-    return found

@@ -39,6 +39,7 @@ class StartItem(msgspec.Struct):
     done: asyncio.Future[Accepted]
     priority: int = DEFAULT_PRIORITY
     attributes: dict[str, Any] = {}
+    tags: list[str] = []
     parent: Parent | None = None
     forked_from: Origin | None = None
     queued: bool = False

@@ -49,6 +49,11 @@ class ExecutionView(msgspec.Struct):
     context: dict[str, Any] = {}
     error: StepError | None = None
     steps: list[StepView] = []
+    priority: int | None = None
+    trigger: str | None = None
+    attributes: dict[str, Any] = {}
+    tags: list[str] = []
+    error_code: str | None = None
 
 
 class EventView(msgspec.Struct):
@@ -100,6 +105,11 @@ def execution_view(state: ExecutionState, program: Program | None) -> ExecutionV
         context=state.context,
         error=state.error,
         steps=[_step_view(step, program) for step in state.steps.values()],
+        priority=state.priority,
+        trigger=state.trigger,
+        attributes=state.attributes,
+        tags=state.tags,
+        error_code=None if state.error is None else state.error.code,
     )
 
 

@@ -1,7 +1,7 @@
 """Starting executions and telling them things, whoever asks."""
 
 import asyncio
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
@@ -12,6 +12,7 @@ from services.workflow.app.items import Accepted, Control, ControlItem, StartIte
 from services.workflow.app.ports import Programs
 from services.workflow.domain.commands import Decide, Signal
 from services.workflow.domain.events import Origin, Parent
+from services.workflow.domain.labels import labels_of, scope_of
 from services.workflow.domain.language.bounds import json_fault
 from services.workflow.domain.language.program import Program
 from services.workflow.domain.walk import Recorded
@@ -39,8 +40,21 @@ class Request(msgspec.Struct, frozen=True):
     traceparent: str | None
     priority: int = DEFAULT_PRIORITY
     attributes: dict[str, Any] = {}
+    tags: list[str] = []
     parent: Parent | None = None
     forked_from: Origin | None = None
+
+
+class Door(Protocol):
+    """The way to an execution, whichever process decides it. Both raise `PlatformError`."""
+
+    async def start(self, request: Request) -> Accepted:
+        """Start an execution; return once that is durable."""
+        ...
+
+    async def cancel(self, execution_id: UUID, tenant_id: UUID, reason: str, actor: str) -> Accepted:
+        """Cancel an execution; return once that is durable."""
+        ...
 
 
 class Executions:
@@ -54,14 +68,18 @@ class Executions:
     async def start(self, request: Request) -> Accepted:
         """Check and start; return once that is durable.
 
-        Raises `WorkflowNotFound`, `WorkflowNotActive`, `TooLarge`, `InvalidInput`, `InputInvalid`, `EngineBusy`, and
-        for a fork `ExecutionNotFound` and `ForkPointUnknown`.
+        Raises `WorkflowNotFound`, `WorkflowNotActive`, `TooLarge`, `InvalidInput`, `InputInvalid`, `AttributesInvalid`,
+        `EngineBusy`, and for a fork `ExecutionNotFound` and `ForkPointUnknown`.
         """
         resolved = await self._programs.resolve(request.tenant_id, request.workflow)
         revision = resolved.revision if request.revision is None else request.revision
         program = await self._programs.load(resolved.workflow_id, revision)
         _check(request, program)
         recorded = {} if request.forked_from is None else await self._recorded(request, request.forked_from, program)
+        attributes = request.attributes
+        if program.search or attributes or request.tags:
+            scope = scope_of(request.execution_id, request.tenant_id, request.input, request.context)
+            attributes = labels_of(program.search, attributes, request.tags, scope)
         return await self._engine.start(
             StartItem(
                 request.execution_id,
@@ -75,7 +93,8 @@ class Executions:
                 request.traceparent,
                 asyncio.get_running_loop().create_future(),
                 request.priority,
-                request.attributes,
+                attributes,
+                request.tags,
                 request.parent,
                 request.forked_from,
                 False,

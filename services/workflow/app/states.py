@@ -11,6 +11,7 @@ from services.workflow.domain.events import EXECUTION_EVENTS
 from services.workflow.domain.evolve import evolve
 from services.workflow.domain.state import ExecutionState
 from services.workflow.limits import ENGINE_STATES_CACHED
+from shared.bus.tasks import partition_of
 from shared.eventstore.event import RecordedEvent, Snapshot, decode_meta
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -77,6 +78,11 @@ class States:
     def forget(self, execution_id: UUID) -> None:
         """Drop a state that is ahead of the log or behind it."""
         self._states.pop(execution_id, None)
+
+    def forget_partitions(self, partitions: Container[int]) -> None:
+        """Drop the states of partitions that another process decides from now on."""
+        for execution_id in [i for i in self._states if partition_of(i) in partitions]:
+            del self._states[execution_id]
 
     def clear(self) -> None:
         """Drop every state."""

@@ -1,7 +1,7 @@
 """What the engine remembers of open executions: which tasks are out since when, and what falls due by itself."""
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from uuid import UUID
 
 import msgspec
@@ -9,7 +9,8 @@ import msgspec
 from services.workflow.domain import events as e
 from services.workflow.domain.events import Parent
 from services.workflow.domain.state import ExecutionState
-from services.workflow.limits import MIN_DUES_COMPACTED, TASK_GRACE_MS, TASK_LEASE_MS
+from services.workflow.limits import MAX_DECISION_EVENTS, MIN_DUES_COMPACTED, TASK_GRACE_MS, TASK_LEASE_MS
+from shared.bus.tasks import partition_of
 from shared.eventstore.catalogue import DomainEvent
 
 NEVER = 2**62
@@ -48,6 +49,8 @@ class Tracking:
     ) -> None:
         """Take note of what was recorded; `state` is what it led to."""
         execution_id, status = state.id, state.status
+        if len(events) >= MAX_DECISION_EVENTS:
+            self._push(execution_id, now)
         known = self.open.get(execution_id)
         for event in events:
             match event:
@@ -106,6 +109,8 @@ class Tracking:
         self.open[state.id] = Open(wakes_at(state), state.status, tasks, state.parent)
         for path in (*state.open_timers, *state.open_waits, *state.open_holders):
             self._push(state.id, state.steps[path].due, state.steps[path].deadline)
+        if any("]/" in path for path in state.steps):
+            self._push(state.id, state.started_at)  # iterations that were left for the next decision
 
     def hold_against(self, state: ExecutionState, now: int) -> None:
         """Take over what another process recorded: tasks that ended, tasks that began, what falls due."""
@@ -126,6 +131,12 @@ class Tracking:
                 self._push(state.id, due)
         known.row_status = state.status
         known.deadline = wakes_at(state)
+
+    def forget_partitions(self, partitions: Container[int]) -> None:
+        """Forget what another process follows from now on."""
+        self.open = {i: known for i, known in self.open.items() if partition_of(i) not in partitions}
+        self._dues = [due for due in self._dues if due[1] in self.open]
+        heapq.heapify(self._dues)
 
     def clear(self) -> None:
         """Forget everything, to take it up again from the log."""

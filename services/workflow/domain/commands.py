@@ -22,6 +22,7 @@ class Start(msgspec.Struct, frozen=True):
     trigger: str = "manual"
     priority: int = DEFAULT_PRIORITY
     attributes: dict[str, Any] = {}
+    tags: list[str] = []
     parent: Parent | None = None
     forked_from: Origin | None = None
     queued: bool = False

@@ -3,9 +3,12 @@
 It knows no clock and no I/O; it folds the events that it returns into the state that it is given.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from services.workflow.domain import commands as c
 from services.workflow.domain import events as e
-from services.workflow.domain import undo, waits
+from services.workflow.domain import holders, undo, waits
 from services.workflow.domain.evolve import evolve
 from services.workflow.domain.language.input_schema import compile_schema
 from services.workflow.domain.language.program import Program
@@ -38,23 +41,15 @@ def decide(state: ExecutionState, program: Program, command: c.Command) -> list[
     """
     recorded = command.recorded if isinstance(command, c.Start) else None
     walk = Walk(state, program, command.now, recorded)
-    match command:
-        case c.Start():
-            _start(walk, command)
-        case _ if state.version == 0:
-            return []
-        case c.Retry():
-            _retry(walk)
-        case _ if state.ended:
-            _after_the_end(command)
-        case c.Cancel() | c.Terminate():
-            _stop(walk, command)
-        case _ if _is_full(state):
-            walk.fail_execution(history_too_long(state))
-        case c.CompleteTask() | c.FailTask():
-            _result(walk, command)
-        case _:
-            _control(walk, command)
+    if state.ended_at is not None:
+        _after_the_end(walk, command)
+    elif state.version == 0:
+        if isinstance(command, c.Start):
+            begin(walk, command)
+    elif _is_full(state) and not isinstance(command, c.Cancel | c.Terminate):
+        walk.fail_execution(history_too_long(state))
+    else:
+        _HANDLERS[type(command)](walk, command)
     walk.run()
     return walk.events
 
@@ -70,9 +65,8 @@ def abandon(state: ExecutionState, now: int, error: StepError) -> list[DomainEve
     return ends
 
 
-def _start(walk: Walk, command: c.Start) -> None:
-    if walk.state.version:
-        return
+def begin(walk: Walk, command: c.Start) -> None:
+    """Record the start, and begin with the first step."""
     walk.emit(
         e.ExecutionStarted(
             command.now,
@@ -84,6 +78,7 @@ def _start(walk: Walk, command: c.Start) -> None:
             command.trigger,
             command.priority,
             command.attributes,
+            command.tags,
             command.parent,
             command.forked_from,
             command.queued,
@@ -102,59 +97,62 @@ def _is_full(state: ExecutionState) -> bool:
     return full and state.undoing is None
 
 
-def _after_the_end(command: c.Command) -> None:
-    """Nothing happens to an execution that ended; who wanted something of it is told."""
-    if isinstance(command, c.Pause | c.Resume | c.Signal | c.Decide):
+def _after_the_end(walk: Walk, command: c.Command) -> None:
+    """Nothing happens to an execution that ended, but that it is retried; who wanted something else of it is told."""
+    if isinstance(command, c.Retry):
+        _retry(walk)
+    elif isinstance(command, c.Pause | c.Resume | c.Signal | c.Decide):
         raise ExecutionEnded("The execution has ended.")
 
 
-def _stop(walk: Walk, command: c.Cancel | c.Terminate) -> None:
-    if isinstance(command, c.Terminate):
-        walk.cancel_all("the execution was terminated")
-        walk.emit(e.ExecutionCancelled(walk.now, command.reason, terminated=True))
-    elif walk.state.undoing is None:
+def _not_failed(walk: Walk, command: c.Retry) -> None:  # noqa: ARG001 - handlers have one shape
+    _retry(walk)
+
+
+def _nothing(walk: Walk, command: c.Command) -> None:
+    """It has been started already."""
+
+
+def _cancel(walk: Walk, command: c.Cancel) -> None:
+    if walk.state.undoing is None:
         walk.cancel(command.reason)
+
+
+def _terminate(walk: Walk, command: c.Terminate) -> None:
+    walk.cancel_all("the execution was terminated")
+    walk.emit(e.ExecutionCancelled(walk.now, command.reason, terminated=True))
 
 
 def _result(walk: Walk, command: c.CompleteTask | c.FailTask) -> None:
     state, path = walk.state, command.path
     if path not in state.open_tasks or state.steps[path].attempt != command.attempt:
         return
-    output, error = (command.output, None) if isinstance(command, c.CompleteTask) else (None, command.error)
     if state.paused_at is not None:
+        output, error = (command.output, None) if isinstance(command, c.CompleteTask) else (None, command.error)
         walk.emit(e.StepResultHeld(walk.now, path, command.attempt, output, error))
-    elif error is None:
-        walk.complete(walk.node(path), path, output)
+    elif isinstance(command, c.CompleteTask):
+        walk.complete(walk.node(path), path, command.output)
     else:
-        walk.fail_attempt(walk.node(path), path, error)
+        walk.fail_attempt(walk.node(path), path, command.error)
 
 
-def _control(walk: Walk, command: c.Command) -> None:
-    state = walk.state
-    match command:
-        case c.Wake():
-            _wake(walk)
-        case c.Admit():
-            if state.queued:
-                walk.emit(e.ExecutionAdmitted(walk.now, _deadline(walk)))
-                walk.begin(walk.program.first, walk.program.first.path)
-        case c.Pause(reason=reason):
-            if state.paused_at is None and state.undoing is None:
-                walk.emit(e.ExecutionPaused(walk.now, reason))
-        case c.Resume():
-            _resume(walk)
-        case c.Signal():
-            _signal(walk, command)
-        case c.Decide():
-            _decide(walk, command)
+def _admit(walk: Walk, command: c.Admit) -> None:
+    if walk.state.queued:
+        walk.emit(e.ExecutionAdmitted(command.now, _deadline(walk)))
+        walk.begin(walk.program.first, walk.program.first.path)
 
 
-def _resume(walk: Walk) -> None:
+def _pause(walk: Walk, command: c.Pause) -> None:
+    if walk.state.paused_at is None and walk.state.undoing is None:
+        walk.emit(e.ExecutionPaused(command.now, command.reason))
+
+
+def _resume(walk: Walk, command: c.Resume) -> None:
     state = walk.state
     if state.paused_at is None:
         return
     held = state.held
-    walk.emit(e.ExecutionResumed(walk.now))
+    walk.emit(e.ExecutionResumed(command.now))
     for path, result in held.items():
         if result.error is None:
             _result(walk, c.CompleteTask(walk.now, path, result.attempt, result.output))
@@ -211,8 +209,8 @@ def _retry(walk: Walk) -> None:
     retry(walk, _deadline(walk))
 
 
-def _wake(walk: Walk) -> None:
-    state, now = walk.state, walk.now
+def _wake(walk: Walk, command: c.Wake) -> None:
+    state, now = walk.state, command.now
     if state.paused_at is not None or state.queued:
         return
     if state.deadline <= now:
@@ -245,3 +243,21 @@ def _look_at(walk: Walk, path: str) -> None:
             waits.timed_out(walk, path)
         else:
             walk.fail(walk.node(path), path, error)
+    elif path in walk.state.open_holders:
+        holders.go_on(walk, walk.node(path), path)
+
+
+_HANDLERS: dict[type[c.Command], Callable[[Walk, Any], None]] = {
+    c.Start: _nothing,
+    c.CompleteTask: _result,
+    c.FailTask: _result,
+    c.Wake: _wake,
+    c.Admit: _admit,
+    c.Cancel: _cancel,
+    c.Terminate: _terminate,
+    c.Pause: _pause,
+    c.Resume: _resume,
+    c.Retry: _not_failed,
+    c.Signal: _signal,
+    c.Decide: _decide,
+}

@@ -31,8 +31,8 @@ class Origin(msgspec.Struct, frozen=True):
 class ExecutionStarted(DomainEvent, frozen=True):
     """An execution begins, on a revision that it keeps to its end.
 
-    `trigger` says what asked for it, `attributes` what it is found by, `priority` (1-10) who of a tenant goes first.
-    One that is `queued` waits until it is admitted.
+    `trigger` says what asked for it, `attributes` and `tags` what it is found by, `priority` (1-10) who of a tenant
+    goes first. One that is `queued` waits until it is admitted.
     """
 
     TYPE = "workflow.execution-started.v1"
@@ -47,6 +47,7 @@ class ExecutionStarted(DomainEvent, frozen=True):
     trigger: str = "manual"
     priority: int = DEFAULT_PRIORITY
     attributes: dict[str, Any] = msgspec.field(default_factory=dict)
+    tags: list[str] = msgspec.field(default_factory=list)
     parent: Parent | None = None
     forked_from: Origin | None = None
     queued: bool = False

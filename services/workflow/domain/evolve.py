@@ -54,6 +54,8 @@ def _started(state: ExecutionState, event: e.ExecutionStarted) -> None:
     state.deadline = event.deadline
     state.priority = event.priority
     state.attributes = event.attributes
+    state.tags = event.tags
+    state.trigger = event.trigger
     state.parent = event.parent
     state.queued = event.queued
     state.scope = {
@@ -72,7 +74,7 @@ def _open(state: ExecutionState, step: StepState) -> StepState:
     """Put a step that begins into its place; the first of an iteration counts the iteration as begun."""
     known = state.steps.get(step.path)
     state.steps[step.path] = step
-    if known is None:
+    if known is None and "]/" in step.path:
         _count_iteration(state, step.path)
     return step
 
@@ -181,6 +183,9 @@ def _completed(state: ExecutionState, event: e.StepCompleted) -> None:
     step.output = event.output
     if not step.let_pass:
         step.error = None
+    if "/" not in event.path:
+        state.scope[event.path] = event.output
+        return
     _see(state, event.path, event.output)
     holder = _counted_by(state, event.path, last=event.last)
     if holder is not None:

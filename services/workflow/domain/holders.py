@@ -17,9 +17,9 @@ from services.workflow.domain.language.steps import (
 )
 from services.workflow.domain.outputs import last_output, outputs_of_iterations, outputs_of_parallel
 from services.workflow.domain.scope import scope_inside
-from services.workflow.domain.state import FAILED
+from services.workflow.domain.state import COMPLETED, FAILED, SKIPPED
 from services.workflow.domain.step_error import StepError, as_step_error
-from services.workflow.domain.where import child, holder_of, in_iteration, iteration_around, split_iteration
+from services.workflow.domain.where import child, holder_path, in_iteration, iteration_around, split_iteration
 from services.workflow.limits import MAX_FOREACH_ITEMS
 from shared.errors import PlatformError
 
@@ -86,9 +86,21 @@ def fill(walk: "Walk", node: Node, path: str) -> None:
     done = holder.good + holder.passed
     if done == len(holder.input):
         walk.complete(node, path, outputs_of_iterations(walk.state, node.children[STEPS], path, done))
-    elif holder.begun < len(holder.input) and holder.begun - done < node.step.max_concurrency:
+    elif walk.may_go_on and holder.begun < len(holder.input) and holder.begun - done < node.step.max_concurrency:
         walk.begin_now(first, in_iteration(path, holder.begun, first))
         walk.later(fill, node, path)
+
+
+def go_on(walk: "Walk", node: Node, path: str) -> None:
+    """Go on with iterations that a decision left for the next one, having made enough."""
+    if isinstance(node.step, ForeachStep):
+        fill(walk, node, path)
+    elif isinstance(node.step, LoopStep):
+        begun = walk.state.steps[path].begun
+        last = in_iteration(path, begun - 1, node.children[STEPS][-1])
+        step = walk.state.steps.get(last)
+        if begun and step is not None and (step.status in {COMPLETED, SKIPPED} or step.let_pass):
+            _next_iteration(walk, node, last)
 
 
 def child_ended(walk: "Walk", node: Node, path: str) -> None:
@@ -96,7 +108,7 @@ def child_ended(walk: "Walk", node: Node, path: str) -> None:
     holder = node.parent
     if holder is None:
         raise TypeError(f"{node!r} is held by nothing")
-    at = holder_of(path)
+    at = holder_path(node, path)
     if node.branch == ON_ERROR:
         _recovered(walk, holder, at)
     elif node.branch == COMPENSATE:
@@ -118,7 +130,7 @@ def child_failed(walk: "Walk", node: Node, path: str, error: StepError) -> None:
     holder = node.parent
     if holder is None:
         raise TypeError(f"{node!r} is held by nothing")
-    at = holder_of(path)
+    at = holder_path(node, path)
     if node.branch == COMPENSATE:
         undo.undone(walk, at, error)
     elif node.branch == STEPS and isinstance(holder.step, ParallelStep):
@@ -186,7 +198,7 @@ def _next_iteration(walk: "Walk", node: Node, path: str) -> None:
     if met or index + 1 >= node.step.max_iterations:
         result = last_output(walk.state, node.children[STEPS], iteration)
         walk.complete(node, at, {"iterations": index + 1, "condition_met": met, "result": result})
-    else:
+    elif walk.may_go_on:
         first = node.children[STEPS][0]
         walk.begin(first, in_iteration(at, index + 1, first))
 

@@ -112,6 +112,8 @@ class ExecutionState(msgspec.Struct):
     traceparent: str | None = None
     priority: int = DEFAULT_PRIORITY
     attributes: dict[str, Any] = {}
+    tags: list[str] = []
+    trigger: str = "unknown"
     parent: Parent | None = None
     queued: bool = False
     paused_at: int | None = None

@@ -27,8 +27,9 @@ from services.workflow.domain.outputs import last_output, output_of_agent
 from services.workflow.domain.scope import scope_at
 from services.workflow.domain.state import ExecutionState
 from services.workflow.domain.step_error import StepError, as_step_error
-from services.workflow.domain.where import beside, child, holder_of, is_inside, name_of
+from services.workflow.domain.where import beside, child, holder_path, is_inside, name_of
 from services.workflow.limits import (
+    MAX_DECISION_EVENTS,
     MAX_HISTORY_BYTES,
     MAX_HISTORY_EVENTS,
     MAX_STEP_RESULT_BYTES,
@@ -79,7 +80,13 @@ class Walk:
         self.events: list[DomainEvent] = []
         self._recorded = recorded or {}
         self._next: deque[tuple[Begin, Node, str]] = deque()
-        self._made = 0  # bytes of what this walk rendered: one decision can make far more than it was told
+        self._made = 0
+        """Bytes of what this decision made; the history's size counts them once they are written."""
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether this decision may begin further iterations: the next one goes on with the rest."""
+        return len(self.events) < MAX_DECISION_EVENTS
 
     def node(self, path: str) -> Node:
         """Return the node that a step path ends in."""
@@ -107,12 +114,17 @@ class Walk:
             recorded = self._recorded.get(path)
             if recorded is None:
                 _BEGIN.get(type(node.step), _schedule)(self, node, path)
-            elif recorded.error is None:
-                self.record(node, path, recorded.output, copied=True)
             else:
-                self.fail(node, path, recorded.error)
+                self.take_over(node, path, recorded)
         except PlatformError as error:
             self.fail(node, path, as_step_error(error))
+
+    def take_over(self, node: Node, path: str, recorded: Recorded) -> None:
+        """End a step as it ended elsewhere."""
+        if recorded.error is None:
+            self.record(node, path, recorded.output, copied=True)
+        else:
+            self.fail(node, path, recorded.error)
 
     def run(self) -> None:
         """Begin what is on the list, and what that brings, until all of it waits for the outside."""
@@ -127,7 +139,11 @@ class Walk:
                 continue
             work, node, path = self._next.popleft()
             # What holds it may have ended meanwhile; a compensation is held by a step that has ended well.
-            if node.parent is None or holder_of(path) in state.open_holders or undo.is_undoing(state, node, path):
+            if (
+                node.parent is None
+                or holder_path(node, path) in state.open_holders
+                or undo.is_undoing(state, node, path)
+            ):
                 work(self, node, path)
 
     def _is_full(self) -> bool:

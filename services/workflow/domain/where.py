@@ -16,6 +16,13 @@ def holder_of(path: str) -> str:
     return path[: path.rfind("[", 0, at)] if path[at - 1] == "]" else path[:at]
 
 
+def holder_path(node: Node, path: str) -> str:
+    """Return the path of the step that holds this one: known beforehand, but where steps are repeated."""
+    if node.parent is None:
+        return ""
+    return node.parent.path if node.repeats is None else holder_of(path)
+
+
 def iteration_around(path: str) -> str:
     """Return the innermost iteration that a path is in (`a/each[3]`), "" if it is in none."""
     at = path.rfind("]/")

@@ -172,7 +172,8 @@ async def fork(
             request.state.traceparent,
             origin.priority,
             origin.attributes,
-            Origin(execution_id, body.from_step),
+            origin.tags,
+            forked_from=Origin(execution_id, body.from_step),
         )
         answer = await state.sender.start(command)
         headers = {"Location": ONE_EXECUTION.replace("{execution_id:uuid}", str(new))}
@@ -192,7 +193,7 @@ async def decide(
 ) -> Response[ExecutionView]:
     """Approve or reject. Only those who are asked may; a second decision is refused."""
     body = await whole_body(request, DecisionRequest, MAX_INPUT_BYTES)
-    wait = await state.waits.one(caller, approval_id)
+    wait = await state.waits.row(caller, approval_id, ("approval",))
     action = DecideAction(wait["path"], body.approved, body.comment, body.data)
     return await _tell(state, caller, wait["execution_id"], action)
 

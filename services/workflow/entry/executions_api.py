@@ -4,7 +4,7 @@ import asyncio
 import datetime as dt
 import re
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Literal
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -15,23 +15,27 @@ from litestar.response import ServerSentEvent, ServerSentEventMessage
 
 from services.workflow.app.queries import EventView, ExecutionView, event_view, execution_view
 from services.workflow.app.states import state_of
+from services.workflow.domain.language.fields import Priority
 from services.workflow.domain.state import ENDED
 from services.workflow.entry.bodies import whole_body
 from services.workflow.entry.messages import StartExecution
 from services.workflow.entry.views import ONE_EXECUTION, program_of, shown_execution, workflow_row
-from services.workflow.limits import MAX_EXECUTION_EVENTS_PAGE, MAX_INPUT_BYTES, MAX_WAIT_SECONDS
+from services.workflow.limits import (
+    DEFAULT_PRIORITY,
+    MAX_EXECUTION_EVENTS_PAGE,
+    MAX_INPUT_BYTES,
+    MAX_LABELS_BYTES,
+    MAX_WAIT_SECONDS,
+)
 from shared.auth.scopes import WORKFLOWS_EXECUTE, WORKFLOWS_READ
 from shared.errors import InvalidInput
 from shared.http.idempotency import once
-from shared.http.pages import DEFAULT_LIMIT, Cursor, Limit, Offset, cut, decode_place
 from shared.http.positions import EVENT_POSITION
 from shared.limits import SSE_KEEPALIVE_S, SSE_MIN_INTERVAL_S, VERSION_MAX
-from shared.paging import Place
 from shared.scope import TenantScope
 
 _BASE = "/api/v1/workflows/workflows"
 _TAGS = ["executions"]
-Status = Literal["pending", "running", "waiting", "paused", "completed", "failed", "cancelled"]
 _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d+)")
 
 
@@ -41,6 +45,9 @@ class ExecuteRequest(msgspec.Struct, forbid_unknown_fields=True):
     workflow_id: str
     input_data: Any = {}
     context: dict[str, Any] = {}
+    attributes: dict[str, Any] = {}
+    tags: list[str] = []
+    priority: Priority = DEFAULT_PRIORITY
 
 
 class StatusView(msgspec.Struct):
@@ -51,16 +58,6 @@ class StatusView(msgspec.Struct):
     version: int
     started_at: dt.datetime
     completed_at: dt.datetime | None
-
-
-class ExecutionPage(msgspec.Struct):
-    """A page of executions, newest first; `next_cursor` leads to the next."""
-
-    executions: list[ExecutionView]
-    total: int
-    offset: int
-    limit: int
-    next_cursor: str | None = None
 
 
 class EventPage(msgspec.Struct):
@@ -90,7 +87,7 @@ async def execute(request: Request[Any, Any, Any], caller: TenantScope, state: S
     Answers 202 as soon as the start is durable. With `Prefer: wait=N` it answers 200 with the finished execution if
     that ends within N seconds (at most 60), else 202. With an `Idempotency-Key` it starts once, however often sent.
     """
-    body = await whole_body(request, ExecuteRequest, MAX_INPUT_BYTES)
+    body = await whole_body(request, ExecuteRequest, MAX_INPUT_BYTES + MAX_LABELS_BYTES, "input_data")
 
     async def handle(execution_id: UUID) -> Response[Any]:
         row = await workflow_row(state, caller, body.workflow_id)
@@ -104,6 +101,9 @@ async def execute(request: Request[Any, Any, Any], caller: TenantScope, state: S
             "http",
             caller.actor,
             request.state.traceparent,
+            body.priority,
+            body.attributes,
+            body.tags,
         )
         ended = False
         with state.endings.expect(caller, execution_id) as ending:
@@ -121,50 +121,6 @@ async def execute(request: Request[Any, Any, Any], caller: TenantScope, state: S
         return Response(found, status_code=200 if done and wait else 202, headers=headers)
 
     return await once(request, caller, state.tenants, handle)
-
-
-@get(_BASE + "/executions", opt={"scope": WORKFLOWS_READ}, summary="List executions", tags=_TAGS)
-async def list_executions(
-    caller: TenantScope,
-    state: State,
-    workflow_id: UUID | None = None,
-    status_filter: Annotated[Status | None, Parameter(query="status")] = None,
-    cursor: Cursor = None,
-    offset: Offset = 0,
-    limit: Limit = DEFAULT_LIMIT,
-) -> ExecutionPage:
-    """List executions, newest first, by their status rows: `version` is that of the last change of status.
-
-    Inputs, outputs and steps stand in each one's own page.
-    """
-    before = decode_place(cursor)
-    rows, total = await state.executions.page(
-        caller,
-        workflow_id=workflow_id,
-        status=status_filter,
-        before=before,
-        offset=0 if before else offset,
-        limit=limit + 1,
-    )
-    shown, following = cut(rows, limit, lambda row: Place(row["started_at"], row["id"]))
-    found = [
-        ExecutionView(
-            id=row["id"],
-            tenant_id=row["tenant_id"],
-            workflow_id=row["workflow_id"],
-            workflow_revision=row["workflow_revision"],
-            status=row["status"],
-            version=row["version"],
-            started_at=row["started_at"],
-            created_at=row["started_at"],
-            completed_at=row["completed_at"],
-            duration_ms=None
-            if row["completed_at"] is None
-            else round((row["completed_at"] - row["started_at"]).total_seconds() * 1000),
-        )
-        for row in shown
-    ]
-    return ExecutionPage(found, total, offset, limit, following)
 
 
 @get(ONE_EXECUTION, opt={"scope": WORKFLOWS_READ}, summary="One execution", tags=_TAGS)
@@ -249,7 +205,6 @@ async def _follow(
 
 HANDLERS: list[Any] = [
     execute,
-    list_executions,
     get_execution,
     get_status,
     get_events,

@@ -7,7 +7,7 @@ import msgspec
 
 from services.workflow.app.items import Control
 from services.workflow.domain import commands as c
-from services.workflow.domain.events import Origin
+from services.workflow.domain.events import Origin, Parent
 from services.workflow.domain.language.fields import Priority
 from services.workflow.limits import DEFAULT_PRIORITY, MAX_NAME_CHARS, MAX_REASON_CHARS, MAX_TEXT_CHARS
 from shared.errors import FieldFault
@@ -41,6 +41,8 @@ class StartExecution(msgspec.Struct, frozen=True, forbid_unknown_fields=True, om
     traceparent: str | None = None
     priority: Priority = DEFAULT_PRIORITY
     attributes: dict[str, Any] = {}
+    tags: list[str] = []
+    parent: Parent | None = None
     forked_from: Origin | None = None
 
 

@@ -1,6 +1,7 @@
 """Starts executions by what tenants publish on `events.<tenant>.external.…`, and by what executions emit there."""
 
 import logging
+import re
 from typing import Any
 from uuid import UUID
 
@@ -8,10 +9,9 @@ import msgspec
 from nats.aio.msg import Msg
 
 from services.workflow.app.ports import Triggered, Triggers
-from services.workflow.app.starting import Executions, Request
-from services.workflow.domain.language.conditions import compile_condition
-from services.workflow.domain.language.templates import compile_template
-from services.workflow.limits import EVENTS_IN_FLIGHT
+from services.workflow.app.starting import Door, Request
+from services.workflow.domain.language.triggering import fire
+from services.workflow.limits import EVENTS_IN_FLIGHT, MAX_TRIGGER_DEPTH
 from shared.bus.cloudevents import tenant_of
 from shared.bus.durable import DurableConsumer
 from shared.bus.outcome import Done, Outcome, Poison, Retry
@@ -20,14 +20,15 @@ from shared.errors import PlatformError, Unavailable
 from shared.ids import derived_id
 
 _log = logging.getLogger(__name__)
-REPUBLISHED_FROM = "Nats-Stream"
+_DEPTH = "ce-depth"  # how many executions lie before the event, each started by what the one before it emitted
+_REPUBLISHED_FROM = "Nats-Stream"
 
 
-def trigger_consumers(triggers: Triggers, executions: Executions) -> list[DurableConsumer]:
+def trigger_consumers(triggers: Triggers, executions: Door) -> list[DurableConsumer]:
     """Return the readers of what tenants publish and of what executions emit."""
 
     async def on_external(message: Msg) -> Outcome:
-        if (message.headers or {}).get(REPUBLISHED_FROM) == EMITTED.name:
+        if (message.headers or {}).get(_REPUBLISHED_FROM) == EMITTED.name:
             return Done()  # it is read where it was stored first
         return await on_event(message, message.subject)
 
@@ -42,9 +43,12 @@ def trigger_consumers(triggers: Triggers, executions: Executions) -> list[Durabl
             return Poison(f"the event is not JSON: {error}")
         subject = full_subject.split(".", 2)[2]
         headers = message.headers or {}
+        depth = depth_of(headers.get(_DEPTH, "0"))
+        if depth is None:
+            return Poison(f"{_DEPTH} is no number from 0 on: {headers[_DEPTH][:100]!r}")
         # Without an id of its own the event is named by its place in the stream, which stays when it comes again.
         event_id = headers.get("ce-id") or str(message.metadata.sequence.stream)
-        event = {"id": event_id, "subject": subject, "type": headers.get("ce-type"), "data": data}
+        event = {"id": event_id, "subject": subject, "type": headers.get("ce-type"), "data": data, "depth": depth}
         refused: list[str] = []
         try:
             for triggered in await triggers.of(tenant_id):
@@ -75,21 +79,24 @@ def trigger_consumers(triggers: Triggers, executions: Executions) -> list[Durabl
     ]
 
 
-async def _start(executions: Executions, triggered: Triggered, tenant_id: UUID, event: dict[str, Any]) -> list[str]:
+async def _start(executions: Door, triggered: Triggered, tenant_id: UUID, event: dict[str, Any]) -> list[str]:
     scope = {"event": event, "tenant": {"id": str(tenant_id)}}
     trigger = triggered.trigger
     try:
-        if trigger.condition is not None and not compile_condition(trigger.condition).evaluate(scope):
+        fired = fire(trigger, scope, event["data"])
+        if fired is None:
             return []
-        value = event["data"] if trigger.input is None else compile_template(trigger.input).render(scope)
+        if event["depth"] > MAX_TRIGGER_DEPTH:
+            why = f"{event['depth']} executions lie before the event, each started by the one before: a loop?"
+            return [f"workflow {triggered.workflow_id}: trigger_too_deep: {why} At most {MAX_TRIGGER_DEPTH} may."]
         await executions.start(
             Request(
                 derived_id("event-trigger", tenant_id, triggered.workflow_id, event["subject"], event["id"]),
                 tenant_id,
                 str(triggered.workflow_id),
                 triggered.revision,
-                value,
-                {"event": {name: event[name] for name in ("id", "subject", "type")}},
+                fired.input,
+                {"event": {name: event[name] for name in ("id", "subject", "type", "depth")}},
                 "event",
                 "service:workflow",
                 None,
@@ -106,6 +113,11 @@ def external_subject(emitted: str) -> str:
     """Return where what is stored on `emitted.<tenant>.<subject>` is heard: `events.<tenant>.external.<subject>`."""
     _, tenant, subject = emitted.split(".", 2)
     return f"events.{tenant}.external.{subject}"
+
+
+def depth_of(text: str) -> int | None:
+    """Return the depth that a header says, None if it says none."""
+    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None
 
 
 def matches(pattern: str, subject: str) -> bool:

@@ -23,6 +23,7 @@ from services.workflow.domain.language.parsing import parse_definition
 from services.workflow.domain.language.program import Program, compile_program
 from services.workflow.domain.state import ExecutionState
 from services.workflow.domain.step_error import StepError
+from services.workflow.limits import MAX_DECISION_EVENTS
 from shared.eventstore.catalogue import DomainEvent
 
 EXECUTION = UUID(int=1)
@@ -96,14 +97,22 @@ class Scenario:
         self.program = program
         self.state = ExecutionState(EXECUTION, TENANT)
         self.events: list[DomainEvent] = []
+        self.told: list[c.Command] = []
         self.new: list[DomainEvent] = []
         self._now = BEGIN
         self.tell(c.Start(BEGIN, WORKFLOW, 1, {} if input_ is None else input_, {"who": "test"}))
 
     def tell(self, command: c.Command) -> "Scenario":
-        self.new = decide(self.state, self.program, command)
-        self.events += self.new
+        self.new = self._tell(command)
+        while len(self.new) >= MAX_DECISION_EVENTS and (more := self._tell(c.Wake(self._now))):
+            self.new += more
         return self
+
+    def _tell(self, command: c.Command) -> list[DomainEvent]:
+        self.told.append(command)
+        new = decide(self.state, self.program, command)
+        self.events += new
+        return new
 
     def at(self, milliseconds: int) -> "Scenario":
         self._now = BEGIN + milliseconds

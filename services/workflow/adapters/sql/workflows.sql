@@ -57,26 +57,5 @@ SELECT id, revision, status FROM workflows WHERE tenant_id = $1 AND (id = $2 OR 
 -- name: triggered_by
 SELECT id, revision FROM workflows WHERE tenant_id = $1 AND status = 'active' AND event_subjects <> '{}'
 
--- name: add_counts
-INSERT INTO workflow_counters AS c (tenant_id, workflow_id, execution_count, success_count, failure_count,
-                                    total_duration_ms)
-SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::double precision[])
-ON CONFLICT (workflow_id) DO UPDATE
-SET execution_count = c.execution_count + EXCLUDED.execution_count,
-    success_count = c.success_count + EXCLUDED.success_count,
-    failure_count = c.failure_count + EXCLUDED.failure_count,
-    total_duration_ms = c.total_duration_ms + EXCLUDED.total_duration_ms
-
--- name: clear_counters
-DELETE FROM workflow_counters
-
--- name: digest_counters
-SELECT coalesce(md5(string_agg(concat_ws(':', workflow_id, execution_count, success_count, failure_count,
-                                         round(total_duration_ms)), ',' ORDER BY workflow_id)), '')
-FROM workflow_counters
-
--- name: of_executions
-SELECT id, workflow_id, started_at, completed_at FROM executions WHERE id = ANY($1::uuid[])
-
 -- name: defined_at
 SELECT position FROM events WHERE stream_id = $1 AND version = 1

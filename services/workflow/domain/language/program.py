@@ -71,6 +71,7 @@ class Program:
     nodes: Mapping[str, Node]
     top: tuple[Node, ...]
     output: Template | None
+    search: Mapping[str, Template]
     timeout_seconds: float
     _validate: ValidateInput | None
 
@@ -102,6 +103,7 @@ def compile_program(definition: Definition) -> Program:
         nodes=MappingProxyType(nodes),
         top=top,
         output=None if definition.output is None else compile_template(definition.output),
+        search={name: compile_template(value) for name, value in definition.search_attributes.items()},
         timeout_seconds=definition.timeout_seconds,
         _validate=None if definition.input_schema is None else compile_schema(definition.input_schema),
     )
