@@ -2,6 +2,7 @@
 
 import datetime as dt
 from functools import partial
+from uuid import UUID
 
 from services.workflow.adapters.counters import WorkflowCounters
 from services.workflow.adapters.dispatch import SUBJECTS, NatsDispatch
@@ -14,6 +15,7 @@ from services.workflow.adapters.pending_waits import PendingWaits
 from services.workflow.adapters.programs import PostgresPrograms
 from services.workflow.adapters.refusals import DeadLetters
 from services.workflow.adapters.schedules import PostgresSchedules
+from services.workflow.adapters.slots import PostgresSlotReads, PostgresSlots
 from services.workflow.adapters.stats import PostgresStats
 from services.workflow.adapters.transitions import PostgresTransitions
 from services.workflow.adapters.triggers import PostgresTriggers
@@ -21,11 +23,14 @@ from services.workflow.adapters.waits import PostgresWaits
 from services.workflow.adapters.webhook_keys import DerivedWebhookKeys
 from services.workflow.adapters.webhooks import PostgresWebhooks
 from services.workflow.adapters.workflows import PostgresWorkflows
+from services.workflow.app.admission import Admission
+from services.workflow.app.admitting import Admitting
 from services.workflow.app.children import Children, watch_orphans
 from services.workflow.app.definitions import Definitions
 from services.workflow.app.endings import Endings
 from services.workflow.app.engine import Engine
 from services.workflow.app.hooks import Hooks
+from services.workflow.app.items import Accepted, Control
 from services.workflow.app.partitions import Partitions
 from services.workflow.app.recording import Recorder
 from services.workflow.app.schedules import Scheduler
@@ -70,8 +75,15 @@ async def run(settings: WorkflowSettings) -> None:
         engine = Engine(transitions, states, tracking, recorder, metrics, routes)
         leases = PostgresLeases(rt.worker_pool, engine_id, settings.instance)
         partitions = Partitions(engine_id, leases, routes, engine, rt.stopping, metrics)
-        table = verbs(Executions(engine, programs, rt.reader))
+        slots = PostgresSlots(rt.worker_pool)
+
+        async def tell(execution_id: UUID, tenant_id: UUID, command: Control, actor: str) -> Accepted:
+            return await handover.tell(execution_id, tenant_id, command, actor)
+
+        admission = Admission(slots, engine, programs, rt.reader)
+        table = verbs(Executions(engine, programs, rt.reader, admission, tell))
         handover = HandOver(rt.client, engine_id, routes, table, metrics)
+        admitting = Admitting(slots, tell, rt.waker)
         children = Children(handover, rt.reader)
         for consumer in consumers(rt.client, table, handover):
             rt.consume(consumer)
@@ -87,6 +99,7 @@ async def run(settings: WorkflowSettings) -> None:
         rt.work_on(SUBJECTS["workflow"], children.do, concurrency=CHILDREN_CONCURRENCY)
         rt.background("orphans", lambda: watch_orphans(engine, children, LOOK_FOR_ORPHANS_S))
         rt.background("engine", partitions.run)
+        rt.background("slots", lambda: lead(rt.worker_pool, "slots", admitting.run))
         rt.readiness["engine"] = partitions.check_ready
         rt.relay([*EXECUTION_EVENTS.public_types, *WORKFLOW_EVENTS.public_types], SHAPES)
         rt.project(WorkflowCounters(), PendingWaits())
@@ -106,6 +119,7 @@ async def run(settings: WorkflowSettings) -> None:
                 PostgresExecutionLists(rt.tenants),
                 PostgresStats(rt.tenants, rt.reader),
                 PostgresWaits(rt.tenants, rt.reader),
+                PostgresSlotReads(rt.tenants),
             ),
             sender=sender,
             endings=endings,

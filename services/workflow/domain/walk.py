@@ -80,8 +80,7 @@ class Walk:
         self.events: list[DomainEvent] = []
         self._recorded = recorded or {}
         self._next: deque[tuple[Begin, Node, str]] = deque()
-        self._made = 0
-        """Bytes of what this decision made; the history's size counts them once they are written."""
+        self._made = 0  # bytes of what this walk rendered: one decision can make far more than it was told
 
     @property
     def may_go_on(self) -> bool:
@@ -164,10 +163,13 @@ class Walk:
 
     def made(self, template: Template, node: Node, path: str) -> Any:
         """Return what a template gives where a step stands: few placeholders can make much of little."""
+        if template.is_static:
+            self._made += template.static_bytes
+            return template.render({})
         value = template.render(self.scope(node, path))
         size = weigh(value)
         self._made += size
-        if not template.is_static and size > MAX_TASK_PAYLOAD_BYTES:
+        if size > MAX_TASK_PAYLOAD_BYTES:
             raise PayloadTooLarge(f"The step's input is above {MAX_TASK_PAYLOAD_BYTES:,} bytes.")
         return value
 

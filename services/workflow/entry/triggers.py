@@ -11,6 +11,7 @@ from nats.aio.msg import Msg
 from services.workflow.app.ports import Triggered, Triggers
 from services.workflow.app.starting import Door, Request
 from services.workflow.domain.language.triggering import fire
+from services.workflow.errors import ConcurrencyLimit
 from services.workflow.limits import EVENTS_IN_FLIGHT, MAX_TRIGGER_DEPTH
 from shared.bus.cloudevents import tenant_of
 from shared.bus.durable import DurableConsumer
@@ -21,14 +22,14 @@ from shared.ids import derived_id
 
 _log = logging.getLogger(__name__)
 _DEPTH = "ce-depth"  # how many executions lie before the event, each started by what the one before it emitted
-_REPUBLISHED_FROM = "Nats-Stream"
+REPUBLISHED_FROM = "Nats-Stream"
 
 
 def trigger_consumers(triggers: Triggers, executions: Door) -> list[DurableConsumer]:
     """Return the readers of what tenants publish and of what executions emit."""
 
     async def on_external(message: Msg) -> Outcome:
-        if (message.headers or {}).get(_REPUBLISHED_FROM) == EMITTED.name:
+        if (message.headers or {}).get(REPUBLISHED_FROM) == EMITTED.name:
             return Done()  # it is read where it was stored first
         return await on_event(message, message.subject)
 
@@ -105,19 +106,22 @@ async def _start(executions: Door, triggered: Triggered, tenant_id: UUID, event:
     except PlatformError as error:
         if error.retry_after is not None:
             raise
+        if error.code == ConcurrencyLimit.code:  # as its definition has it: nothing is wrong with the event
+            _log.info("the event %s starts no execution of %s: %s", event["id"], triggered.workflow_id, error.message)
+            return []
         return [f"workflow {triggered.workflow_id}: {error.code}: {error.message}"]
     return []
+
+
+def depth_of(text: str) -> int | None:
+    """Return the depth that a header says, None if it says none."""
+    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None
 
 
 def external_subject(emitted: str) -> str:
     """Return where what is stored on `emitted.<tenant>.<subject>` is heard: `events.<tenant>.external.<subject>`."""
     _, tenant, subject = emitted.split(".", 2)
     return f"events.{tenant}.external.{subject}"
-
-
-def depth_of(text: str) -> int | None:
-    """Return the depth that a header says, None if it says none."""
-    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None
 
 
 def matches(pattern: str, subject: str) -> bool:
