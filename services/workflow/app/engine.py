@@ -12,7 +12,7 @@ from collections import defaultdict, deque
 from uuid import UUID
 
 from services.workflow.app.batch import Batch
-from services.workflow.app.clock import now_ms
+from services.workflow.app.clock import Clock, now_ms
 from services.workflow.app.family import Orphan, needs
 from services.workflow.app.items import Accepted, ControlItem, Item, ResultItem, StartItem, WakeItem
 from services.workflow.app.ports import OUTAGES, TransitionStore
@@ -39,8 +39,15 @@ class Engine:
     """Runs executions. `start`, `control` and `results` may be called from any task of the event loop."""
 
     def __init__(
-        self, store: TransitionStore, states: States, tracking: Tracking, recorder: Recorder, metrics: EngineMetrics
+        self,
+        store: TransitionStore,
+        states: States,
+        tracking: Tracking,
+        recorder: Recorder,
+        metrics: EngineMetrics,
+        clock: Clock = now_ms,
     ) -> None:
+        self._clock = clock
         self._store = store
         self._states = states
         self._tracking = tracking
@@ -67,7 +74,7 @@ class Engine:
 
     def results(self, results: list[TaskResult]) -> None:
         """Take workers' answers and heartbeats."""
-        now = now_ms()
+        now = self._clock()
         for result in results:
             if result.status == "running":
                 self._tracking.heard(result.execution_id, result.step_path, now + result.quiet_ms)
@@ -113,7 +120,7 @@ class Engine:
 
     def _now(self) -> int:
         """Return the time, which never steps back: what was due once stays due."""
-        self._time = max(self._time, now_ms())
+        self._time = max(self._time, self._clock())
         return self._time
 
     async def _step(self) -> None:
@@ -263,7 +270,7 @@ class Engine:
             await asyncio.sleep(SWEEP_S)
             if len(self._queue) >= ENGINE_MAX_QUEUED:
                 continue  # what was found the last time is still in it
-            now = now_ms()
+            now = self._clock()
             lost: dict[UUID, list[str]] = defaultdict(list)
             for execution_id, paths in self._tracking.overdue(now):
                 lost[execution_id] += paths

@@ -7,13 +7,9 @@ from uuid import UUID
 
 from prometheus_client import CollectorRegistry
 
-from services.workflow.app.engine import Engine
 from services.workflow.app.family import Orphan
 from services.workflow.app.items import Accepted, Control, ControlItem, StartItem
-from services.workflow.app.ports import Resolved, StatusRow, Transition
-from services.workflow.app.recording import Recorder
-from services.workflow.app.states import States
-from services.workflow.app.tracking import Tracking
+from services.workflow.app.ports import Resolved, Transition
 from services.workflow.domain import commands as c
 from services.workflow.domain.events import EXECUTION_EVENTS
 from services.workflow.domain.language.program import Program
@@ -22,10 +18,8 @@ from services.workflow.metrics import EngineMetrics
 from shared.bus.tasks import Task, TaskResult
 from shared.eventstore.catalogue import DomainEvent
 from shared.eventstore.event import RecordedEvent, Snapshot
-from shared.eventstore.group_commit import commit_units
-from shared.eventstore.memory import InMemoryEventLog
 from shared.ids import new_id
-from shared.tail.waker import Waker
+from tests.unit.workflow_engine.engine_parts import Written, assemble
 from tests.unit.workflow_engine.scenario import TENANT, WORKFLOW
 
 PATIENCE_S = 10.0
@@ -35,8 +29,8 @@ class Store:
     """`TransitionStore` in memory. `open` is the gate that commits pass; `away` makes them fail."""
 
     def __init__(self) -> None:
-        self.log = InMemoryEventLog()
-        self.rows: dict[UUID, StatusRow] = {}
+        self._written = Written()
+        self.log, self.rows = self._written.log, self._written.rows
         self.commits: list[list[UUID]] = []
         self.open = asyncio.Event()
         self.open.set()
@@ -47,15 +41,7 @@ class Store:
         self.commits.append([t.events[0].stream_id for t in transitions])
         await self.open.wait()
         self._reached()
-
-        async def commit(units: Sequence[Transition]) -> int:
-            position = await self.log.append([event for unit in units for event in unit.events])
-            for unit in units:
-                if unit.row is not None:
-                    self.rows[unit.row.id] = unit.row
-            return position
-
-        return await commit_units(self.log, commit, transitions)
+        return await self._written.record(transitions)
 
     async def read_streams(self, stream_ids: Sequence[UUID]) -> Mapping[UUID, list[RecordedEvent]]:
         self._reached()
@@ -72,7 +58,7 @@ class Store:
 
     async def open_executions(self, after: UUID, limit: int) -> list[UUID]:
         self._reached()
-        return sorted(i for i, row in self.rows.items() if row.completed_at is None and i > after)[:limit]
+        return self._written.open_executions(after, limit)
 
     async def events(self, execution_id: UUID) -> list[DomainEvent]:
         recorded = (await self.log.read_streams([execution_id]))[execution_id]
@@ -121,11 +107,8 @@ class House:
         self.store = store or Store()
         self.programs = Programs(program)
         self.sent = Sent()
-        self.tracking = Tracking()
-        metrics = EngineMetrics(CollectorRegistry())
-        states = States(self.store, self.programs)
-        recorder = Recorder(self.store, states, self.tracking, self.sent, Waker("workflow"), metrics)
-        self.engine = Engine(self.store, states, self.tracking, recorder, metrics)
+        parts = assemble(self.store, self.programs, self.sent, EngineMetrics(CollectorRegistry()))
+        self.engine, self.tracking = parts.engine, parts.tracking
         self._running: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
