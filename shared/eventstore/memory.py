@@ -57,13 +57,13 @@ class InMemoryEventLog:
 
     async def read_streams(self, stream_ids: Sequence[UUID]) -> Mapping[UUID, list[RecordedEvent]]:
         """Return each stream's events since its snapshot."""
-        return {s: self._stream(s, self._snapshot_version(s), None) for s in stream_ids}
+        return {s: self.stream(s, self._snapshot_version(s)) for s in stream_ids}
 
     async def read_stream(
         self, scope: TenantScope, stream_id: UUID, *, after: int = 0, upto: int | None = None, limit: int | None = None
     ) -> list[RecordedEvent]:
         """Return one tenant's events of a stream."""
-        return [e for e in self._stream(stream_id, after, upto) if e.tenant_id == scope.tenant_id][:limit]
+        return [e for e in self.stream(stream_id, after, upto) if e.tenant_id == scope.tenant_id][:limit]
 
     async def read_page(self, after: int, limit: int, types: Sequence[str] = ()) -> LogPage:
         """Return a stretch of the log."""
@@ -94,11 +94,16 @@ class InMemoryEventLog:
         """Keep how far a tail has read."""
         self._checkpoints[name] = position
 
+    def snapshot(self, stream_id: UUID) -> Snapshot | None:
+        """Return the snapshot of a stream, if it has one."""
+        return self._snapshots.get(stream_id)
+
     def _snapshot_version(self, stream_id: UUID) -> int:
         snapshot = self._snapshots.get(stream_id)
         return snapshot.version if snapshot else 0
 
-    def _stream(self, stream_id: UUID, after: int, upto: int | None) -> list[RecordedEvent]:
+    def stream(self, stream_id: UUID, after: int = 0, upto: int | None = None) -> list[RecordedEvent]:
+        """Return the events of a stream, whatever snapshots there are."""
         found = [e for e in self._streams.get(stream_id, ()) if e.version > after]
         return found if upto is None else [e for e in found if e.version <= upto]
 

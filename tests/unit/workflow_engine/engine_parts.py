@@ -26,17 +26,27 @@ class Written:
 
     async def record(self, transitions: Sequence[Transition]) -> tuple[int, list[Transition]]:
         """Write as `TransitionStore.record` does: events and rows at once."""
-        return await commit_units(self.log, self._commit, transitions)
+        return await commit_units(self.log, self.commit, transitions)
 
     def open_executions(self, after: UUID, limit: int) -> list[UUID]:
         return sorted(i for i, row in self.rows.items() if row.completed_at is None and i > after)[:limit]
 
-    async def _commit(self, transitions: Sequence[Transition]) -> int:
+    async def commit(self, transitions: Sequence[Transition]) -> int:
+        """Write all or nothing. Raises `ConcurrentAppend`."""
         position = await self.log.append([event for one in transitions for event in one.events])
         for one in transitions:
             if one.row is not None:
                 self.rows[one.row.id] = one.row
         return position
+
+
+@dataclass(frozen=True)
+class Classes:
+    """What an engine is made of: what is shipped, unless a test puts something of its own in its place."""
+
+    engine: type[Engine] = Engine
+    recorder: type[Recorder] = Recorder
+    states: type[States] = States
 
 
 @dataclass(frozen=True)
@@ -47,18 +57,16 @@ class EngineParts:
     engine: Engine
 
 
-def assemble(
+def assemble(  # noqa: PLR0913 - as many as an engine has around it
     store: TransitionStore,
     programs: Programs,
     dispatch: Dispatch,
     metrics: EngineMetrics,
     clock: Clock = now_ms,
     snapshot_every: int = SNAPSHOT_EVERY,
-    *,
-    engine: type[Engine] = Engine,
-    recorder: type[Recorder] = Recorder,
+    classes: Classes = Classes(),  # noqa: B008 - it is frozen
 ) -> EngineParts:
-    """Wire an engine as `bootstrap` does; `engine` and `recorder` may be other classes than those that are shipped."""
-    states, tracking = States(store, programs), Tracking()
-    writes = recorder(store, states, tracking, dispatch, Waker("workflow"), metrics, clock, snapshot_every)
-    return EngineParts(states, tracking, writes, engine(store, states, tracking, writes, metrics, clock))
+    """Wire an engine as `bootstrap` does."""
+    states, tracking = classes.states(store, programs), Tracking()
+    writes = classes.recorder(store, states, tracking, dispatch, Waker("workflow"), metrics, clock, snapshot_every)
+    return EngineParts(states, tracking, writes, classes.engine(store, states, tracking, writes, metrics, clock))
