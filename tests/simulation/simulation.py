@@ -72,12 +72,12 @@ class _Run:
         for _ in range(world.random.choice((1, 1, 2))):
             self._start_process()
         for _ in range(world.random.randint(1, 3)):
-            world.spawn(self._come(0.0, 3.0))
-        for _ in range(world.random.randint(0, 6)):
+            world.spawn(self._come(0.0, 1.5))
+        for _ in range(world.random.randint(0, 9)):
             world.spawn(self._meddle())
         world.spawn(self._crashes())
         world.spawn(self._outages())
-        await asyncio.sleep(world.random.choice((4.0, 8.0, 16.0)))
+        await asyncio.sleep(world.random.choice((3.0, 6.0, 10.0)))
         world.weather.clear_up()
         world.loop.disorder = world.loop.stall = 0.0
         world.note("it turns calm")
@@ -122,7 +122,7 @@ class _Run:
         await self._clients.start()
 
     async def _meddle(self) -> None:
-        await asyncio.sleep(self._world.random.expovariate(0.3))
+        await asyncio.sleep(self._world.random.expovariate(0.5))
         await self._clients.meddle()
 
     async def _crashes(self) -> None:

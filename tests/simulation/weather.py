@@ -2,7 +2,7 @@
 
 from random import Random
 
-CLEAR = (0.0, 0.0, 0.0)
+CLEAR = (0.0, 0.0)
 
 
 class Weather:
@@ -22,9 +22,9 @@ class Weather:
         self.worker_fails = self._one_of(0.0, 0.1, 0.3)
         self.worker_silent = self._one_of(0.0, 0.0, 0.05, 0.2)
         self.worker_slow = self._one_of(0.0, 0.1, 0.3)
-        self.crash_every = self._one_of(0.0, 4.0, 1.5)
+        self.crash_every = self._one_of(0.0, 4.0, 1.5, 0.7)
         """Seconds between two crashes of some process, in the mean; 0 for none."""
-        self.store_away_every = self._one_of(*CLEAR, 6.0)
+        self.store_away_every = self._one_of(*CLEAR, 4.0)
         self.disorder = self._one_of(0.0, 0.1, 0.5, 1.0)
         self.stall = self._one_of(*CLEAR, 0.0005, 0.003)
         self.store_away = False

@@ -45,9 +45,9 @@ class Workers:
         world.effects[task.task_id] += 1
         world.note(f"a worker does {world.short(task.execution_id)} {task.step_path} {task.attempt}")
         silent = weather.hits(weather.worker_silent)
-        seconds = world.random.expovariate(20.0)
+        seconds = world.random.expovariate(4.0)
         if weather.hits(weather.worker_slow):
-            seconds = world.random.uniform(1.0, 15.0)
+            seconds = world.random.uniform(1.0, 8.0)
         while seconds > HEARTBEAT_S:
             await asyncio.sleep(HEARTBEAT_S)
             seconds -= HEARTBEAT_S
