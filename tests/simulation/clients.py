@@ -106,7 +106,13 @@ class Clients:
             return DecideAction(random.choice(approvals), random.random() < 0.7)
         if state.paused_at is not None and random.random() < 0.5:
             return ResumeAction()
-        kinds = [PauseAction] * 3 + [ResumeAction] * 2 + [SignalAction] * 4 + [CancelAction] * 2 + [TerminateAction, RetryAction]
+        kinds = (
+            [PauseAction] * 3
+            + [ResumeAction] * 2
+            + [SignalAction] * 4
+            + [CancelAction] * 2
+            + [TerminateAction, RetryAction]
+        )
         kind: Any = random.choice(kinds)
         if kind is SignalAction:
             return SignalAction(random.choice(("go", "go", "stop")), str(random.randint(1, 6)), random.randint(1, 9))
@@ -157,7 +163,8 @@ def kept(command: Told, events: list[DomainEvent]) -> bool:
             return any(isinstance(event, e.SignalReceived) and event.id == id_ for event in events)
         case DecideAction(path=path):
             return any(
-                isinstance(event, e.StepWaited) and event.path == path and event.outcome == e.DECIDED for event in events
+                isinstance(event, e.StepWaited) and event.path == path and event.outcome == e.DECIDED
+                for event in events
             )
     return True
 

@@ -142,7 +142,9 @@ class Writer:
         seen, condition = self._seen, self._condition()
         then = self.steps(depth, 2)
         self._seen = seen
-        return conditional(name, condition, then, self.steps(depth, 2) if self._random.random() < 0.5 else None, **fields)
+        return conditional(
+            name, condition, then, self.steps(depth, 2) if self._random.random() < 0.5 else None, **fields
+        )
 
     def _switch(self, name: str, depth: int, fields: dict[str, Any]) -> dict[str, Any]:
         seen, red = self._seen, self.steps(depth, 2)

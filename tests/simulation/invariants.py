@@ -9,7 +9,7 @@ from services.workflow.app.states import fold, state_of
 from services.workflow.domain import events as e
 from services.workflow.domain.evolve import evolve
 from services.workflow.domain.language.program import Program
-from services.workflow.domain.language.steps import WorkflowStep
+from services.workflow.domain.language.steps import ForeachStep, WorkflowStep
 from services.workflow.domain.state import COMPLETED, ExecutionState
 from services.workflow.domain.where import holder_of, name_of
 from shared.bus.tasks import task_id_of
@@ -25,7 +25,9 @@ def same_as_log(world: World, state: ExecutionState) -> None:
     """A state that an engine takes for recorded is what its events fold to."""
     recorded = world.written.log.stream(state.id)[: state.version]
     if len(recorded) < state.version:
-        world.violated(f"an engine is at version {state.version} of {world.short(state.id)}, the log at {len(recorded)}")
+        world.violated(
+            f"an engine is at version {state.version} of {world.short(state.id)}, the log at {len(recorded)}"
+        )
         return
     if _encode(state) != _encode(state_of(recorded)):
         there = msgspec.to_builtins(state_of(recorded))
@@ -55,6 +57,7 @@ class _History:
         self._closed: dict[str, DomainEvent] = {}
         self._attempts: set[tuple[str, int]] = set()
         self._scheduled: set[tuple[str, int]] = set()
+        self._signals: set[str] = set()
         self._taken: set[str] = set()
         self._completed: dict[str, int] = {}
         self._undone: list[str] = []
@@ -86,18 +89,21 @@ class _History:
             self._violated("it started twice")
         match event:
             case e.StepScheduled(path=path, attempt=attempt):
+                self._not_early(path, event.at)
                 if (path, attempt) in self._scheduled:
                     self._violated(f"attempt {attempt} of {path} was scheduled twice")
                 if state.paused_at is not None:
                     self._violated(f"{path} was scheduled during a pause")
                 self._scheduled.add((path, attempt))
             case e.StepCompleted(path=path, attempt=attempt):
+                self._not_early(path, event.at)
                 self._answered(path, attempt, event)
             case e.StepFailed(path=path, attempt=attempt):
-                self._once(path, attempt, event)
+                self._failed(path, attempt, event)
             case e.SignalReceived(id=id_):
-                if id_ in state.signals_seen:
+                if id_ in self._signals:
                     self._violated(f"the signal {id_} was recorded twice")
+                self._signals.add(id_)
             case e.StepWaited(path=path, signal_id=signal_id):
                 if path not in state.open_waits:
                     self._violated(f"{path} ended a wait that there was not")
@@ -124,6 +130,30 @@ class _History:
         elif event.output not in self._world.answers[task]:
             self._violated(f"{path} has an output that no worker gave: {event.output}")
 
+    def _not_early(self, path: str, at: int) -> None:
+        """What waits for a time waits for it: a retry, a delay."""
+        due = self._state.steps[path].due if path in self._state.open_timers else None
+        if due is not None and at < due:
+            self._violated(f"{path} was due at {due}, and went on at {at}")
+
+    def _failed(self, path: str, attempt: int, event: e.StepFailed) -> None:
+        """A worker's step failed because a worker said so of that very attempt, or because its time was over."""
+        self._once(path, attempt, event)
+        state = self._state
+        if path not in state.open_tasks:
+            return
+        node = self._program().nodes[name_of(path)]
+        tried = attempt - state.bases.get(path, 0)
+        if event.retry_at is not None and tried >= node.retry.max_attempts:
+            self._violated(f"{path} is tried again after attempt {tried} of {node.retry.max_attempts}")
+        deadline = state.steps[path].deadline
+        if event.error.code == "step_timeout":
+            if deadline is None or event.at < deadline:
+                self._violated(f"{path} timed out at {event.at}, before {deadline}")
+        elif not isinstance(node.step, WorkflowStep):
+            if event.error.message not in self._world.answers[task_id_of(self._id, path, attempt)]:
+                self._violated(f"{path} failed with what no worker said of attempt {attempt}: {event.error}")
+
     def _once(self, path: str, attempt: int, event: DomainEvent) -> None:
         if path in self._state.open_tasks:
             if (path, attempt) in self._attempts:
@@ -149,6 +179,10 @@ class _History:
                 self._undone.append(path)
                 if self._undone != self._to_undo[: len(self._undone)]:
                     self._violated(f"{self._undone} was undone, and the order is {self._to_undo}")
+        for path in self._state.open_holders:
+            step, node = self._state.steps[path], self._program().nodes[name_of(path)]
+            if isinstance(node.step, ForeachStep) and step.begun - step.good - step.passed > node.step.max_concurrency:
+                self._violated(f"{path} has more iterations at once than {node.step.max_concurrency}")
         if isinstance(event, ENDS):
             open_ = self._state.open_paths()
             if open_:
@@ -176,7 +210,9 @@ class _History:
             self._violated(f"its row is of version {row.version}, its end of {state.version}")
         snapshot = world.written.log.snapshot(self._id)
         if snapshot is not None:
-            whole = fold(msgspec.msgpack.decode(snapshot.state, type=ExecutionState), self._recorded[snapshot.version :])
+            whole = fold(
+                msgspec.msgpack.decode(snapshot.state, type=ExecutionState), self._recorded[snapshot.version :]
+            )
             if _encode(whole) != _encode(state_of(self._recorded)):
                 self._violated("its snapshot and the events since are not what all its events are")
 

@@ -143,12 +143,17 @@ def _losers_go_on() -> AbstractContextManager[Any]:
 
 
 class Plant:
-    """A bug: other classes, or a patch."""
+    """A bug: other classes than those that are shipped, or a patch."""
 
-    def __init__(self, classes: Classes = Classes(), put_in: Callable[[], AbstractContextManager[Any]] = nullcontext) -> None:  # noqa: B008
-        self.classes = classes
+    def __init__(
+        self, classes: Classes | None = None, put_in: Callable[[], AbstractContextManager[Any]] = nullcontext
+    ) -> None:
+        self.name = ""
+        self.classes = classes or Classes()
         self.put_in = put_in
 
+
+NOTHING = Plant()
 
 PLANTS = {
     "answer-before-commit": Plant(Classes(recorder=AnswersBeforeTheCommit)),
@@ -167,3 +172,5 @@ PLANTS = {
     "result-lost-in-pause": Plant(put_in=_held_results_lost),
     "losers-not-cancelled": Plant(put_in=_losers_go_on),
 }
+for _name, _plant in PLANTS.items():
+    _plant.name = _name

@@ -11,9 +11,9 @@ from prometheus_client import CollectorRegistry
 
 from services.workflow.adapters.dispatch import SUBJECTS, NatsDispatch
 from services.workflow.app.children import Children, watch_orphans
+from services.workflow.app.starting import Executions
 from services.workflow.app.states import States
 from services.workflow.domain.state import ExecutionState
-from services.workflow.app.starting import Executions
 from services.workflow.entry.consumer import consumers, listen_to_parents, listen_to_results
 from services.workflow.limits import LOOK_FOR_ORPHANS_S
 from services.workflow.metrics import EngineMetrics

@@ -52,7 +52,9 @@ def simulate(seed: int, classes: Classes = Classes(), *, traced: bool = False) -
         world.violated(fault)
     written = world.written
     events = sum(len(written.log.stream(i)) for i in written.rows)
-    return Outcome(seed, world.violations, world.trace, len(written.rows), events, sum(world.effects.values()), world.loop.time())
+    return Outcome(
+        seed, world.violations, world.trace, len(written.rows), events, sum(world.effects.values()), world.loop.time()
+    )
 
 
 class _Run:
@@ -69,11 +71,11 @@ class _Run:
 
     async def play(self) -> None:
         world = self._world
-        for _ in range(world.random.choice((1, 1, 2))):
+        for _ in range(world.random.choice((1, 2, 2, 3))):
             self._start_process()
-        for _ in range(world.random.randint(1, 3)):
+        for _ in range(world.random.randint(1, 4)):
             world.spawn(self._come(0.0, 1.5))
-        for _ in range(world.random.randint(0, 9)):
+        for _ in range(world.random.randint(0, 14)):
             world.spawn(self._meddle())
         world.spawn(self._crashes())
         world.spawn(self._outages())
@@ -96,7 +98,7 @@ class _Run:
             turn += 1
             for state in open_:
                 parent = state.parent
-                if parent is None or needs(self._state(parent.execution_id), parent):
+                if parent is None or state.undoing or needs(self._state(parent.execution_id), parent):
                     await self._clients.help(state.id, state, turn)
             await asyncio.sleep(1.0)
 
@@ -133,6 +135,8 @@ class _Run:
                 self._workers.crash()
             elif world.living() and world.weather.crash_every:
                 world.random.choice(world.living()).kill()
+                if world.living() and world.weather.hits(world.weather.gone_for_good):
+                    continue
                 world.spawn(self._restart(world.random.choice((0.0, 0.5, 4.0))))
 
     async def _restart(self, after: float) -> None:

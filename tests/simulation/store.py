@@ -94,7 +94,9 @@ class SimulatedStore:
         for transition in transitions:
             for event in transition.events:
                 said = event.data.decode()
-                world.note(f"{self._process} writes{how} {world.short(event.stream_id)}.{event.version} {event.type[9:-3]} {said[:160]}")
+                world.note(
+                    f"{self._process} writes{how} {world.short(event.stream_id)}.{event.version} {event.type[9:-3]} {said[:160]}"
+                )
 
 
 class SimulatedPrograms:
@@ -121,5 +123,3 @@ class SimulatedPrograms:
             await asyncio.sleep(weather.delay())
             if weather.store_away or weather.hits(weather.refused):
                 raise StoreAway("The definition cannot be read now.", retry_after=1)
-
-

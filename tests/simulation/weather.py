@@ -24,6 +24,8 @@ class Weather:
         self.worker_slow = self._one_of(0.0, 0.1, 0.3)
         self.crash_every = self._one_of(0.0, 4.0, 1.5, 0.7)
         """Seconds between two crashes of some process, in the mean; 0 for none."""
+        self.gone_for_good = self._one_of(0.0, 0.5)
+        """A process that was killed is not started again, as long as another lives."""
         self.store_away_every = self._one_of(*CLEAR, 4.0)
         self.disorder = self._one_of(0.0, 0.1, 0.5, 1.0)
         self.stall = self._one_of(*CLEAR, 0.0005, 0.003)

@@ -71,9 +71,10 @@ class Workers:
         self._done += 1
         if weather.hits(weather.worker_fails):
             code, retryable = world.random.choice((("tool_error", True), ("tool_error", False), ("unavailable", True)))
-            error = TaskError(code, "It broke.", retryable=retryable)
+            error = TaskError(code, f"It broke for the {self._done}th time.", retryable=retryable)
+            world.answers[task.task_id].append(error.message)
             return TaskResult(task.execution_id, task.step_path, task.attempt, "error", error=error)
-        output = {"ok": world.random.random() < 0.6, "n": self._done, "items": [self._done, 2][: world.random.randint(0, 2)]}
+        output = {"ok": world.random.random() < 0.6, "n": self._done}
         world.answers[task.task_id].append(output)
         return TaskResult(task.execution_id, task.step_path, task.attempt, "ok", output)
 

@@ -57,14 +57,14 @@ class EngineParts:
     engine: Engine
 
 
-def assemble(  # noqa: PLR0913 - as many as an engine has around it
+def assemble(
     store: TransitionStore,
     programs: Programs,
     dispatch: Dispatch,
     metrics: EngineMetrics,
     clock: Clock = now_ms,
     snapshot_every: int = SNAPSHOT_EVERY,
-    classes: Classes = Classes(),  # noqa: B008 - it is frozen
+    classes: Classes = Classes(),
 ) -> EngineParts:
     """Wire an engine as `bootstrap` does."""
     states, tracking = classes.states(store, programs), Tracking()
