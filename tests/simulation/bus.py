@@ -1,4 +1,4 @@
-"""NATS as the processes see it: core subjects lose, double and reorder; durable commands come until they are settled."""
+"""NATS as processes see it: core subjects lose, double and reorder; durable commands come until they are settled."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

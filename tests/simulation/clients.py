@@ -1,4 +1,4 @@
-"""People and programs that start executions and tell them things, at bad moments and twice, and note what was promised."""
+"""Who starts executions and tells them things, at bad moments and twice, and notes what was promised."""
 
 import asyncio
 from typing import Any
@@ -145,7 +145,7 @@ class Clients:
         return answer
 
 
-def kept(command: Told, events: list[DomainEvent]) -> bool:
+def kept(command: Told, events: list[DomainEvent]) -> bool:  # noqa: PLR0911 - one answer a command
     """Whether the events up to the answer's version show what an answered command asked for."""
     if isinstance(command, StartExecution):
         return isinstance(events[0], e.ExecutionStarted)

@@ -1,4 +1,4 @@
-"""Random definitions: every type of step, nested, with retries, `on_error`, `compensate`, time limits and conditions."""
+"""Random definitions: steps of every type, nested, with retries, `on_error`, `compensate`, time limits, conditions."""
 
 from functools import lru_cache
 from random import Random

@@ -20,7 +20,7 @@ from services.workflow.metrics import EngineMetrics
 from shared.bus.durable import Handler
 from shared.bus.tasks import Task, result_subject
 from tests.simulation.bus import Bus, Connection, Heard, Message
-from tests.simulation.invariants import same_as_log
+from tests.simulation.invariants import same_as_log, same_as_row
 from tests.simulation.store import SimulatedPrograms, SimulatedStore
 from tests.simulation.virtual_loop import Life
 from tests.simulation.world import World
@@ -107,6 +107,7 @@ def _checked(states: type[States], world: World) -> type[States]:
     class Checked(states):  # type: ignore[valid-type, misc]
         def keep(self, state: ExecutionState) -> None:
             super().keep(state)
+            same_as_row(world, state)
             if state.ended or world.random.random() < CHECKED:
                 same_as_log(world, state)
 

@@ -94,9 +94,8 @@ class SimulatedStore:
         for transition in transitions:
             for event in transition.events:
                 said = event.data.decode()
-                world.note(
-                    f"{self._process} writes{how} {world.short(event.stream_id)}.{event.version} {event.type[9:-3]} {said[:160]}"
-                )
+                which = f"{world.short(event.stream_id)}.{event.version}"
+                world.note(f"{self._process} writes{how} {which} {event.type[9:-3]} {said[:160]}")
 
 
 class SimulatedPrograms:

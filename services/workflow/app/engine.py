@@ -178,7 +178,7 @@ class Engine:
     async def _decide(self, items: list[Item]) -> Batch:
         believed_new = {item.execution_id for item in items if isinstance(item, StartItem) and item.known_new}
         states = await self._states.load(dict.fromkeys(item.execution_id for item in items), believed_new)
-        batch = Batch(states, self._tracking, self._now())
+        batch = Batch(states, self._now())
         for item in items:
             await batch.take(item, self._states.programs)
         return batch

@@ -1,0 +1,58 @@
+"""Two processes on one log: what one of them wrote, the other may not have heard of."""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+import pytest
+
+from services.workflow.app.states import States, snapshot_of, state_of
+from services.workflow.domain import commands as c
+from services.workflow.domain.refusals import ExecutionEnded
+from shared.eventstore.event import RecordedEvent, Snapshot
+from tests.unit.workflow_engine.engine_house import House, Programs, Store, until
+from tests.unit.workflow_engine.scenario import approval, plain, program_of, tool
+
+
+async def test_an_execution_that_goes_on_after_another_process_ended_it_has_an_open_row() -> None:
+    """Without one no process would take it up after a crash."""
+    program = program_of([approval("a")])
+    async with House(program) as first, House(program, first.store) as second:
+        run = (await first.start()).execution_id
+        await second.cancel(run)
+        with pytest.raises(ExecutionEnded):
+            await first.tell(run, c.Signal(0, "1", "go", None))
+        assert (await first.tell(run, c.Retry(0))).status == "waiting"
+        row = first.store.rows[run]
+        assert (row.status, row.completed_at) == ("waiting", None)
+        assert await first.store.open_executions(UUID(int=0), 10) == [run]
+
+
+class SnapshotsBetweenReads(Store):
+    """Another process takes a snapshot after each read."""
+
+    async def read_streams(self, stream_ids: Sequence[UUID]) -> Mapping[UUID, list[RecordedEvent]]:
+        found = await super().read_streams(stream_ids)
+        await self._snapshot(stream_ids)
+        return found
+
+    async def load_snapshots(self, stream_ids: Sequence[UUID]) -> Mapping[UUID, Snapshot]:
+        found = await super().load_snapshots(stream_ids)
+        await self._snapshot(stream_ids)
+        return found
+
+    async def _snapshot(self, stream_ids: Sequence[UUID]) -> None:
+        for stream_id in stream_ids:
+            await self.save_snapshot(snapshot_of(state_of(self.log.stream(stream_id))))
+
+
+async def test_a_snapshot_that_is_taken_while_a_state_is_loaded_leaves_no_gap_in_it() -> None:
+    program = program_of([tool("a"), tool("b")])
+    async with House(program, SnapshotsBetweenReads()) as house:
+        run = (await house.start()).execution_id
+        house.done(run, "a", {"x": 1})
+        await until(lambda: len(house.sent.tasks) == 2)
+        loaded = (await States(house.store, Programs(program)).load([run]))[run]
+        assert loaded is not None
+        assert plain(loaded) == plain(state_of(house.store.log.stream(run)))
+        house.done(run, "b", 2)
+        assert await house.until_ended(run) == "completed"
