@@ -35,7 +35,6 @@ class Outcome(msgspec.Struct):
     executions: int
     events: int
     effects: int
-    seconds: float
 
 
 def simulate(seed: int, classes: Classes = Classes(), *, traced: bool = False) -> Outcome:  # noqa: B008 - it is frozen
@@ -52,9 +51,7 @@ def simulate(seed: int, classes: Classes = Classes(), *, traced: bool = False) -
         world.violated(fault)
     written = world.written
     events = sum(len(written.log.stream(i)) for i in written.rows)
-    return Outcome(
-        seed, world.violations, world.trace, len(written.rows), events, sum(world.effects.values()), world.loop.time()
-    )
+    return Outcome(seed, world.violations, world.trace, len(written.rows), events, sum(world.effects.values()))
 
 
 class _Run:
@@ -90,10 +87,12 @@ class _Run:
         """Wait until all has ended; do for executions what only somebody outside can do."""
         world, until = self._world, self._world.loop.time() + CALM_S
         turn = 0
-        while open_ := self._open():
+        while (open_ := self._open()) or self._restarting or self._bus.unsettled:
             if world.loop.time() > until:
                 for state in open_:
                     world.violated(f"{world.short(state.id)} is stuck: {state.status}, open {state.open_paths()}")
+                for command in self._bus.unsettled.values():
+                    world.violated(f"a command was never settled: {command.message}")
                 return
             turn += 1
             for state in open_:
@@ -103,12 +102,9 @@ class _Run:
             await asyncio.sleep(1.0)
 
     def _open(self) -> list[ExecutionState]:
-        """Return what has not ended, whether or not it has a row by now."""
+        """Return what has not ended."""
         rows = self._world.written.rows
-        waiting = [i for i, row in rows.items() if row.completed_at is None]
-        if self._restarting or self._bus.unsettled:
-            return [self._clients.state(i) for i in waiting] or [ExecutionState(UUID(int=0), UUID(int=0))]
-        return [self._clients.state(i) for i in waiting]
+        return [self._clients.state(i) for i, row in rows.items() if row.completed_at is None]
 
     def _state(self, execution_id: UUID) -> ExecutionState | None:
         return self._clients.state(execution_id) if execution_id in self._world.written.rows else None
