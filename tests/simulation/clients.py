@@ -120,10 +120,12 @@ class Clients:
         return made
 
     async def help(self, execution_id: UUID, state: ExecutionState, turn: int) -> None:
-        """Do what an execution waits for."""
+        """Do what an execution waits for, unless its own time limit will end that."""
         if state.paused_at is not None:
             await self.tell(execution_id, ResumeAction())
-        for path, wait in list(state.open_waits.items()):
+        for path, wait in state.open_waits.items():
+            if state.steps[path].deadline is not None:
+                continue
             if wait.kind == "approval":
                 await self.tell(execution_id, DecideAction(path, approved=True))
             elif not any(signal.name == wait.name for signal in state.signals.values()):

@@ -1,5 +1,6 @@
 """What has to be true of everything that was recorded, whatever happened."""
 
+from collections.abc import Container
 from uuid import UUID
 
 import msgspec
@@ -9,9 +10,9 @@ from services.workflow.app.states import fold, state_of
 from services.workflow.domain import events as e
 from services.workflow.domain.evolve import evolve
 from services.workflow.domain.language.program import Program
-from services.workflow.domain.language.steps import ForeachStep, WorkflowStep
+from services.workflow.domain.language.steps import ON_ERROR, STEPS, ForeachStep, ParallelStep, WorkflowStep
 from services.workflow.domain.state import COMPLETED, ExecutionState
-from services.workflow.domain.where import holder_of, name_of
+from services.workflow.domain.where import child, holder_of, in_iteration, name_of
 from shared.bus.tasks import task_id_of
 from shared.eventstore.catalogue import DomainEvent
 from tests.simulation.clients import Clients, kept
@@ -105,6 +106,7 @@ class _History:
                     self._violated(f"{path} was scheduled during a pause")
                 self._scheduled.add((path, attempt))
             case e.StepCompleted(path=path, attempt=attempt):
+                self._all_done(path)
                 self._not_early(path, event.at)
                 self._answered(path, attempt, event)
             case e.StepFailed(path=path, attempt=attempt):
@@ -133,11 +135,29 @@ class _History:
         node = self._program().nodes[name_of(path)]
         if isinstance(node.step, WorkflowStep):
             given = self._world.written.log.stream(child_id(task_id_of(self._id, path, attempt)))
-            child = state_of(given) if given else None
-            if child is None or child.status != COMPLETED or child.output != event.output:
+            state = state_of(given) if given else None
+            if state is None or state.status != COMPLETED or state.output != event.output:
                 self._violated(f"{path} has another output than its child")
         elif event.output not in self._said(path, attempt):
             self._violated(f"{path} has an output that no worker gave: {event.output}")
+
+    def _all_done(self, path: str) -> None:
+        """A step that holds others completes when all that it wants of them has ended well."""
+        node, step = self._program().nodes[name_of(path)], self._state.steps.get(path)
+        if path not in self._state.open_holders or step is None or step.let_pass:
+            return
+        if isinstance(node.step, ParallelStep):
+            inner = [self._closed.get(child(path, one)) for one in node.children[STEPS]]
+            good = sum(_ended_well(event) for event in inner)
+            passed = sum(_let_pass(event) for event in inner)
+            wanted = len(inner) - passed if node.step.wait_for == "all" else node.step.quorum()
+            if good < wanted and good + passed < len(inner):
+                self._violated(f"{path} completed when {good} of {wanted} had")
+        elif isinstance(node.step, ForeachStep):
+            for index in range(len(step.input)):
+                inner = [self._closed.get(in_iteration(path, index, one)) for one in node.children[STEPS]]
+                if not all(_ended_well(event) or _let_pass(event) for event in inner):
+                    self._violated(f"{path} completed when its iteration {index} had not")
 
     def _not_early(self, path: str, at: int) -> None:
         """What waits for a time waits for it: a retry, a delay."""
@@ -178,7 +198,9 @@ class _History:
             case e.StepFailed(path=path, retry_at=None, handled=False):
                 self._close(path, event)
             case e.ExecutionRetried(again=again, reopened=reopened):
-                for path in [path for path in self._closed if path in reopened or _within(path, again)]:
+                for path in [
+                    p for p in self._closed if p in reopened or _within(p, again) or self._handles(p, reopened)
+                ]:
                     del self._closed[path]
                     self._completed.pop(path, None)
             case e.CompensationStarted():
@@ -198,6 +220,12 @@ class _History:
             open_ = self._state.open_paths()
             if open_:
                 self._violated(f"it ended with {open_} open")
+
+    def _handles(self, path: str, reopened: Container[str]) -> bool:
+        """Whether a step is one of the `on_error` of a step that was opened again, or inside of one."""
+        while path and not (holder_of(path) in reopened and self._program().nodes[name_of(path)].branch == ON_ERROR):
+            path = holder_of(path)
+        return bool(path)
 
     def _close(self, path: str, event: DomainEvent) -> None:
         if path in self._closed:
@@ -226,6 +254,14 @@ class _History:
             )
             if _encode(whole) != _encode(state_of(self._recorded)):
                 self._violated("its snapshot and the events since are not what all its events are")
+
+
+def _ended_well(event: DomainEvent | None) -> bool:
+    return isinstance(event, e.StepCompleted)
+
+
+def _let_pass(event: DomainEvent | None) -> bool:
+    return isinstance(event, e.StepSkipped) or (isinstance(event, e.StepFailed) and event.continued)
 
 
 def _within(path: str, again: list[str]) -> bool:

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 from unittest.mock import patch
 
-from services.workflow.app import batch, tracking
+from services.workflow.app import batch, engine, tracking
 from services.workflow.app.batch import Batch, Decided
 from services.workflow.app.engine import Engine
 from services.workflow.app.items import Accepted, ControlItem, Item, StartItem
@@ -52,14 +52,6 @@ class WaitsForNothing(Engine):
             self._behind = behind
 
 
-class TakesUpNothing(Engine):
-    async def _take_up(self) -> None:
-        self._look_again_at = self._now() + 2**40
-
-    async def _look_again(self) -> None:
-        await self._take_up()
-
-
 class KeepsStates(States):
     """After an outage the states are those from before it."""
 
@@ -74,6 +66,13 @@ def _lets_children_go_on() -> Iterator[None]:
 
     with patch.object(batch, "children_let_go", lambda *_: []), patch.object(Engine, "orphans", nobody):
         yield
+
+
+def _takes_up_nothing() -> AbstractContextManager[Any]:
+    async def nothing(*_: Any) -> int:
+        return 0
+
+    return patch.object(engine, "adopt_open_executions", nothing)
 
 
 def _same_attempt() -> AbstractContextManager[Any]:
@@ -160,7 +159,7 @@ PLANTS = {
     "send-before-commit": Plant(Classes(recorder=SendsBeforeTheCommit)),
     "lost-race-taken-for-won": Plant(Classes(recorder=SettlesWhatLost)),
     "no-wait-for-batch-on-its-way": Plant(Classes(engine=WaitsForNothing)),
-    "no-recovery-scan": Plant(Classes(engine=TakesUpNothing)),
+    "no-recovery-scan": Plant(put_in=_takes_up_nothing),
     "states-kept-over-outage": Plant(Classes(states=KeepsStates)),
     "children-not-cancelled": Plant(put_in=_lets_children_go_on),
     "attempt-not-counted": Plant(put_in=_same_attempt),

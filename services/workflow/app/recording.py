@@ -81,7 +81,10 @@ class Recorder:
             self._tracking.follow(state, unit.events, self._clock())
         else:
             self._tracking.hold_against(state, self._clock())
-        self._states.keep(state)
+        if state.id in self._tracking.open:
+            self._states.keep(state)
+        else:
+            self._states.forget(state.id)  # it ended, or another process follows it, whose writing is not heard of here
         for item in unit.items:
             if isinstance(item, StartItem | ControlItem) and not item.done.done():
                 item.done.set_result(Accepted(state.id, state.status, state.version, position))

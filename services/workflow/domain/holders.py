@@ -82,6 +82,8 @@ def fill(walk: "Walk", node: Node, path: str) -> None:
     if path not in walk.state.open_holders or not isinstance(node.step, ForeachStep):
         return
     holder = walk.state.steps[path]
+    if holder.let_pass:
+        return  # it failed, and is open for its `on_error` alone
     first = node.children[STEPS][0]
     done = holder.good + holder.passed
     if done == len(holder.input):
