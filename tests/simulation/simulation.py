@@ -23,6 +23,7 @@ from tests.unit.workflow_engine.engine_parts import Classes
 
 CALM_S = 240.0
 """Within so many virtual seconds after the last fault everything has come to its end."""
+SHIPPED = Classes()
 _log = logging.getLogger("services.workflow")
 
 
@@ -37,10 +38,10 @@ class Outcome(msgspec.Struct):
     effects: int
 
 
-def simulate(seed: int, classes: Classes = Classes(), *, traced: bool = False) -> Outcome:  # noqa: B008 - it is frozen
-    """Run one seed."""
+def simulate(seed: int, classes: Classes = SHIPPED, *, traced: bool = False, scale_down: bool = False) -> Outcome:
+    """Run one seed. With `scale_down` processes also go for good, as long as another lives."""
     programs = programs_of(seed, Random(seed))
-    world = World(seed, programs, traced=traced)
+    world = World(seed, programs, traced=traced, scale_down=scale_down)
     with _bugs_heard(world):
         run = _Run(world, classes)
         try:

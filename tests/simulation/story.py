@@ -8,10 +8,10 @@ from tests.simulation.simulation import Outcome, simulate
 LINES = 120
 
 
-def run(seed: int, plant: Plant = NOTHING, *, traced: bool = False) -> Outcome:
+def run(seed: int, plant: Plant = NOTHING, *, traced: bool = False, scale_down: bool = False) -> Outcome:
     """Run one seed, with a bug put in if one is given."""
     with plant.put_in():
-        return simulate(seed, plant.classes, traced=traced)
+        return simulate(seed, plant.classes, traced=traced, scale_down=scale_down)
 
 
 def first_failing(seeds: range, plant: Plant = NOTHING) -> Outcome | None:
@@ -19,16 +19,16 @@ def first_failing(seeds: range, plant: Plant = NOTHING) -> Outcome | None:
     return next((outcome for outcome in (run(seed, plant) for seed in seeds) if outcome.violations), None)
 
 
-def story(failed: Outcome, plant: Plant = NOTHING, *, lines: int = LINES) -> str:
+def story(failed: Outcome, plant: Plant = NOTHING, *, lines: int = LINES, scale_down: bool = False) -> str:
     """Return what was violated, how to run that seed alone, and how it came to that: the seed is run once more."""
-    again = run(failed.seed, plant, traced=True)
-    return "\n".join(_told(failed, again, plant, lines))
+    again = run(failed.seed, plant, traced=True, scale_down=scale_down)
+    options = (f" --plant {plant.name}" if plant.name else "") + (" --scale-down" if scale_down else "")
+    return "\n".join(_told(failed, again, options, lines))
 
 
-def _told(failed: Outcome, again: Outcome, plant: Plant, lines: int) -> Iterator[str]:
-    named = f" --plant {plant.name}" if plant.name else ""
+def _told(failed: Outcome, again: Outcome, options: str, lines: int) -> Iterator[str]:
     yield f"Seed {failed.seed} fails. To run it alone, with its whole story:"
-    yield f"  python -m tests.simulation --seed {failed.seed}{named} -v"
+    yield f"  python -m tests.simulation --seed {failed.seed}{options} -v"
     if again.violations != failed.violations:
         yield "It does not fail in the same way when it is run again: the simulation itself depends on something else."
     for violation in failed.violations:

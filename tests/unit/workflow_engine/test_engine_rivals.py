@@ -56,3 +56,15 @@ async def test_a_snapshot_that_is_taken_while_a_state_is_loaded_leaves_no_gap_in
         assert plain(loaded) == plain(state_of(house.store.log.stream(run)))
         house.done(run, "b", 2)
         assert await house.until_ended(run) == "completed"
+
+
+async def test_a_process_keeps_no_state_of_what_another_follows() -> None:
+    """Else who asks it for a child that ended elsewhere is told for ever that the child runs."""
+    program = program_of([tool("a")])
+    async with House(program) as first, House(program, first.store) as second:
+        await until(second.engine._ready.is_set)
+        run = (await first.start()).execution_id
+        assert (await second.tell(run, c.Resume(0))).status == "running"
+        first.done(run, "a", 1)
+        await first.until_ended(run)
+        assert (await second.start(run)).status == "completed"
