@@ -150,7 +150,7 @@ class Clients:
 def kept(command: Told, events: list[DomainEvent]) -> bool:  # noqa: PLR0911 - one answer a command
     """Whether the events up to the answer's version show what an answered command asked for."""
     if isinstance(command, StartExecution):
-        return isinstance(events[0], e.ExecutionStarted)
+        return any(isinstance(event, e.ExecutionStarted) for event in events)
     ends = (e.ExecutionCompleted, e.ExecutionFailed, e.ExecutionCancelled)
     match command.action:
         case CancelAction():

@@ -48,6 +48,8 @@ def simulate(seed: int, classes: Classes = SHIPPED, *, traced: bool = False, sca
             world.loop.run(run.play())
         except Livelock as error:
             world.violated(f"livelock: {error}")
+        except Exception as error:  # noqa: BLE001 - what a bug made of the log may be more than the checks can read
+            world.violated(f"the checks broke: {error!r}")
     for fault in world.loop.faults:
         world.violated(fault)
     written = world.written
