@@ -5,9 +5,11 @@ from uuid import UUID
 
 import pytest
 
+from services.workflow.app.clock import now_ms
 from services.workflow.app.states import States, snapshot_of, state_of
 from services.workflow.domain import commands as c
 from services.workflow.domain.refusals import ExecutionEnded
+from shared.bus.tasks import TaskError, TaskResult
 from shared.eventstore.event import RecordedEvent, Snapshot
 from tests.unit.workflow_engine.engine_house import House, Programs, Store, until
 from tests.unit.workflow_engine.scenario import approval, plain, program_of, tool
@@ -68,3 +70,24 @@ async def test_a_process_keeps_no_state_of_what_another_follows() -> None:
         first.done(run, "a", 1)
         await first.until_ended(run)
         assert (await second.start(run)).status == "completed"
+
+
+async def test_a_retry_that_another_process_left_and_that_was_due_before_it_is_heard_of_is_made() -> None:
+    policy = {"max_attempts": 2, "initial_interval_ms": 100, "jitter": 0}
+    program = program_of([tool("a", retry=policy)])
+    async with House(program) as stays:
+        async with House(program, stays.store) as leaves:
+            run = (await leaves.start()).execution_id
+            stays.engine._look_again_at = 0
+            stays.engine._wake.set()
+            await until(lambda: run in stays.tracking.open)
+            broken = TaskError("broken", "It broke.", retryable=True)
+            leaves.engine.results([TaskResult(run, "a", 1, "error", error=broken)])
+            await until(lambda: len(stays.store.log.stream(run)) == 3)
+        retry_at = state_of(stays.store.log.stream(run)).steps["a"].due
+        assert retry_at is not None
+        await until(lambda: now_ms() > retry_at)
+        stays.done(run, "a", "late")
+        await until(lambda: any(task.attempt == 2 for task in stays.sent.tasks))
+        stays.done(run, "a", "again", attempt=2)
+        assert await stays.until_ended(run) == "completed"
