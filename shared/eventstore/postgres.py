@@ -11,7 +11,7 @@ from shared.db.pool import Connection, TenantPool
 from shared.db.queries import load_queries
 from shared.eventstore.errors import ConcurrentAppend
 from shared.eventstore.event import LogPage, NewEvent, RecordedEvent, Snapshot
-from shared.limits import PAGE_MAX_BYTES
+from shared.limits import PAGE_INLINE_BYTES, PAGE_MAX_BYTES
 from shared.scope import TenantScope
 
 _sql = load_queries(Path(__file__).parent / "sql" / "events.sql")
@@ -72,16 +72,27 @@ class PostgresEventLog:
     async def read_page(self, after: int, limit: int, types: Sequence[str] = ()) -> LogPage:
         """Return the stretch of the log after a position, at most `limit` positions and `PAGE_MAX_BYTES` long."""
         if types:
-            rows = await self._pool.fetch(_sql.read_page_of_types, after, limit, PAGE_MAX_BYTES, list(types))
+            rows = await self._pool.fetch(_sql.read_page_of_types, after, limit, PAGE_INLINE_BYTES, list(types))
         else:
-            rows = await self._pool.fetch(_sql.read_page, after, limit, PAGE_MAX_BYTES)
+            rows = await self._pool.fetch(_sql.read_page, after, limit, PAGE_INLINE_BYTES)
         upto = rows[0]["upto"]
         if upto <= after:
             return LogPage(after, [])
-        found = [RecordedEvent(*row[:-2]) for row in rows if row[0] is not None]
-        if found and len(found) < rows[0]["in_all"]:
-            return LogPage(found[-1].position, found, True)
-        return LogPage(upto, found, upto - after == limit)
+        found, size = [], 0
+        for row in rows:
+            if row[0] is None:
+                continue
+            if size >= PAGE_MAX_BYTES:
+                return LogPage(found[-1][0], await self._whole(found), True)
+            found.append(row)
+            size += row["size"]
+        return LogPage(upto, await self._whole(found), upto - after == limit)
+
+    async def _whole(self, rows: list[Any]) -> list[RecordedEvent]:
+        """Return the events of a page with the data that is too large to come along before its size is known."""
+        large = [row[0] for row in rows if row["data"] is None]
+        data = dict(await self._pool.fetch(_sql.read_data, large)) if large else {}
+        return [RecordedEvent(*row[:5], data.get(row[0], row[5]), *row[6:8]) for row in rows]
 
     async def last_position(self) -> int:
         """Return the highest position, 0 if there is none."""

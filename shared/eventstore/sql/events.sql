@@ -19,28 +19,21 @@ ORDER BY version
 LIMIT $4
 
 -- name: read_page
-WITH stretch AS (SELECT least(coalesce(max(position), 0), $1::bigint + $2) AS upto FROM events),
-found AS (
-    SELECT e.*, count(*) OVER () AS in_all,
-           sum(octet_length(data)) OVER (ORDER BY position) - octet_length(data) AS bytes_before
-    FROM stretch, events e
-    WHERE position > $1 AND position <= upto
-)
-SELECT position, tenant_id, stream_id, version, type, data, meta, recorded_at, upto, in_all
-FROM stretch LEFT JOIN found ON bytes_before < $3
+WITH stretch AS (SELECT least(coalesce(max(position), 0), $1::bigint + $2) AS upto FROM events)
+SELECT position, tenant_id, stream_id, version, type, CASE WHEN octet_length(data) <= $3 THEN data END AS data, meta,
+       recorded_at, upto, octet_length(data) AS size
+FROM stretch LEFT JOIN events ON position > $1 AND position <= upto
 ORDER BY position
 
 -- name: read_page_of_types
-WITH stretch AS (SELECT least(coalesce(max(position), 0), $1::bigint + $2) AS upto FROM events),
-found AS (
-    SELECT e.*, count(*) OVER () AS in_all,
-           sum(octet_length(data)) OVER (ORDER BY position) - octet_length(data) AS bytes_before
-    FROM stretch, events e
-    WHERE position > $1 AND position <= upto AND type = ANY($4::text[])
-)
-SELECT position, tenant_id, stream_id, version, type, data, meta, recorded_at, upto, in_all
-FROM stretch LEFT JOIN found ON bytes_before < $3
+WITH stretch AS (SELECT least(coalesce(max(position), 0), $1::bigint + $2) AS upto FROM events)
+SELECT position, tenant_id, stream_id, version, type, CASE WHEN octet_length(data) <= $3 THEN data END AS data, meta,
+       recorded_at, upto, octet_length(data) AS size
+FROM stretch LEFT JOIN events ON position > $1 AND position <= upto AND type = ANY($4::text[])
 ORDER BY position
+
+-- name: read_data
+SELECT position, data FROM events WHERE position = ANY($1::bigint[])
 
 -- name: last_position
 SELECT coalesce(max(position), 0) FROM events
@@ -61,6 +54,7 @@ INSERT INTO checkpoints (name, position) VALUES ($1, $2)
 ON CONFLICT (name) DO UPDATE SET position = EXCLUDED.position, updated_at = clock_timestamp()
 
 -- name: lock_checkpoint
+-- What a crash takes of a read model it takes of its checkpoint, too: such a transaction need not wait for the disk.
 INSERT INTO checkpoints (name, position) VALUES ($1, 0)
 ON CONFLICT (name) DO UPDATE SET name = EXCLUDED.name
-RETURNING position
+RETURNING position, set_config('synchronous_commit', 'off', true)
