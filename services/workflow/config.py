@@ -1,7 +1,17 @@
 """Settings of the workflow service."""
 
+from typing import Annotated
+
+from msgspec import Meta
+
+from services.workflow.limits import MAX_RETENTION_DAYS, MIN_RETENTION_DAYS
 from shared.settings import Settings
 
 
 class WorkflowSettings(Settings, frozen=True, kw_only=True):
     """What the workflow service reads from the environment, beside what all services do."""
+
+    workflow_retention_days: Annotated[int, Meta(ge=MIN_RETENTION_DAYS, le=MAX_RETENTION_DAYS)] | None = None
+    """Days after its end that an execution is kept where neither workflow nor tenant says so. None: for ever."""
+    workflow_archive_url: str = ""
+    """`file:///…` or `s3://bucket/prefix` (with the usual AWS_* variables); by default a folder in the data folder."""

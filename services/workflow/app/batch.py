@@ -5,6 +5,7 @@ from uuid import UUID
 
 import msgspec
 
+from services.workflow.app.archived import answer_for_archived
 from services.workflow.app.items import CancelItem, Item, ResultItem, StartItem, WakeItem
 from services.workflow.app.ports import Programs, StatusRow, Transition
 from services.workflow.app.tracking import Tracking
@@ -53,9 +54,7 @@ class Batch:
                     item.done.set_exception(ExecutionNotFound(item.execution_id))
                 return
             state = self._states[item.execution_id] = ExecutionState(item.execution_id, item.tenant_id)
-        if isinstance(item, StartItem | CancelItem) and item.tenant_id != state.tenant_id:
-            if not item.done.done():
-                item.done.set_exception(ExecutionNotFound(item.execution_id))
+        if _out_of_reach(item, state):
             return
         workflow_id, revision = state.workflow_id, state.revision
         if isinstance(item, StartItem) and state.version == 0:
@@ -127,6 +126,17 @@ class Batch:
             payload=payload,
             traceparent=state.traceparent,
         )
+
+
+def _out_of_reach(item: Item, state: ExecutionState) -> bool:
+    """Answer what concerns another tenant's execution, or an archived one; return whether it did."""
+    if isinstance(item, StartItem | CancelItem) and item.tenant_id != state.tenant_id:
+        if not item.done.done():
+            item.done.set_exception(ExecutionNotFound(item.execution_id))
+        return True
+    if state.archived:
+        answer_for_archived(item, state)
+    return state.archived
 
 
 def _command(item: Item, now: int) -> c.Command:

@@ -32,6 +32,10 @@ class StatusRow(msgspec.Struct, frozen=True):
     version: int
 
 
+class ArchivedHistory(list[RecordedEvent]):
+    """A history that came from the archive."""
+
+
 class Transition(msgspec.Struct, frozen=True):
     """What one decision on one execution writes, all or nothing."""
 
@@ -60,6 +64,10 @@ class TransitionStore(Protocol):
 
     async def open_executions(self, after: UUID, limit: int) -> list[UUID]:
         """Return ids of executions that have not ended, in order of id."""
+        ...
+
+    async def archived(self, ids: Sequence[UUID]) -> Mapping[UUID, StatusRow]:
+        """Return those of these executions that are in the archive, as they ended."""
         ...
 
 
@@ -158,7 +166,10 @@ class ExecutionReads(Protocol):
         upto: int | None = None,
         limit: int | None = None,
     ) -> list[RecordedEvent]:
-        """Return events, in order. Raises `ExecutionNotFound` if there are none at all."""
+        """Return events, in order; from the archive an `ArchivedHistory`.
+
+        Raises `ExecutionNotFound` if there are none at all, `ArchiveUnreadable`.
+        """
         ...
 
     async def page(

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from services.workflow.app.ports import ArchivedHistory
 from services.workflow.app.states import fold
 from services.workflow.domain.language.program import Program
 from services.workflow.domain.state import ExecutionState, StepState
@@ -49,6 +50,7 @@ class ExecutionView(msgspec.Struct):
     context: dict[str, Any] = {}
     error: StepError | None = None
     steps: list[StepView] = []
+    archived: bool = False
 
 
 class EventView(msgspec.Struct):
@@ -81,7 +83,9 @@ def event_view(event: RecordedEvent) -> EventView:
 
 def state_of(events: list[RecordedEvent]) -> ExecutionState:
     """Fold a history."""
-    return fold(ExecutionState(events[0].stream_id, events[0].tenant_id), events)
+    state = fold(ExecutionState(events[0].stream_id, events[0].tenant_id), events)
+    state.archived = isinstance(events, ArchivedHistory)
+    return state
 
 
 def execution_view(state: ExecutionState, program: Program | None) -> ExecutionView:
@@ -105,6 +109,7 @@ def execution_view(state: ExecutionState, program: Program | None) -> ExecutionV
         context=state.context,
         error=state.error,
         steps=[_step_view(step, program) for step in state.steps.values()],
+        archived=state.archived,
     )
 
 

@@ -48,7 +48,8 @@ class StepState(msgspec.Struct):
 class ExecutionState(msgspec.Struct):
     """One execution after `version` events. One writer folds it in place; `scope` is what templates see.
 
-    `traceparent` is that of its start: it stands in the meta of each of its events.
+    `traceparent` is that of its start: it stands in the meta of each of its events. Of one that is `archived` no more
+    is known than its status row said.
     """
 
     id: UUID
@@ -71,6 +72,7 @@ class ExecutionState(msgspec.Struct):
     traceparent: str | None = None
     priority: int = DEFAULT_PRIORITY
     attributes: dict[str, Any] = {}
+    archived: bool = False
 
     @property
     def key(self) -> str:

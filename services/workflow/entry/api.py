@@ -5,7 +5,7 @@ from litestar import Litestar
 from services.workflow.app.definitions import Definitions
 from services.workflow.app.endings import Endings
 from services.workflow.app.ports import ExecutionReads, WorkflowReads
-from services.workflow.entry import executions_api, workflows_api
+from services.workflow.entry import executions_api, retention_api, workflows_api
 from services.workflow.entry.commands import CommandSender
 from services.workflow.errors import STATUSES
 from shared.http.app import make_app
@@ -21,13 +21,14 @@ def make_api(
     executions: ExecutionReads,
     sender: CommandSender,
     endings: Endings,
+    retention: retention_api.Retention,
 ) -> Litestar:
     """Return the application."""
     register_statuses(STATUSES)
     return make_app(
         rt.service,
         "Workflows",
-        [*workflows_api.HANDLERS, *executions_api.HANDLERS],
+        [*workflows_api.HANDLERS, *executions_api.HANDLERS, *retention_api.HANDLERS],
         verifier=rt.verifier,
         registry=rt.registry,
         readiness=rt.readiness,
@@ -40,5 +41,6 @@ def make_api(
             "executions": executions,
             "sender": sender,
             "endings": endings,
+            "retention": retention,
         },
     )

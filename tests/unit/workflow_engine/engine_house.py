@@ -72,6 +72,9 @@ class Store:
         self._reached()
         return sorted(i for i, row in self.rows.items() if row.completed_at is None and i > after)[:limit]
 
+    async def archived(self, ids: Sequence[UUID]) -> Mapping[UUID, StatusRow]:
+        return {}
+
     async def events(self, execution_id: UUID) -> list[DomainEvent]:
         recorded = (await self.log.read_streams([execution_id]))[execution_id]
         return [EXECUTION_EVENTS.decode(event.type, event.data) for event in recorded]

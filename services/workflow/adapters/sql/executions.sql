@@ -7,7 +7,7 @@ SELECT workflow.record_transitions(
 SELECT id FROM executions WHERE completed_at IS NULL AND id > $1 ORDER BY id LIMIT $2
 
 -- name: get_row
-SELECT id, tenant_id, workflow_id, workflow_revision, status, started_at, completed_at, version
+SELECT id, tenant_id, workflow_id, workflow_revision, status, started_at, completed_at, version, false AS archived
 FROM executions WHERE id = $1
 
 -- name: list_rows

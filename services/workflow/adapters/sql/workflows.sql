@@ -47,6 +47,7 @@ SELECT revision, definition, created_by, created_at FROM revisions WHERE workflo
 
 -- name: has_executions
 SELECT EXISTS (SELECT 1 FROM executions WHERE workflow_id = $1)
+    OR EXISTS (SELECT 1 FROM archived_counts WHERE workflow_id = $1)
 
 -- name: definition
 SELECT definition FROM revisions WHERE workflow_id = $1 AND revision = $2
@@ -69,6 +70,20 @@ SET execution_count = c.execution_count + EXCLUDED.execution_count,
 
 -- name: clear_counters
 DELETE FROM workflow_counters
+
+-- name: begin_with_archived
+INSERT INTO workflow_counters (tenant_id, workflow_id, execution_count, success_count, failure_count, total_duration_ms)
+SELECT tenant_id, workflow_id, execution_count, success_count, failure_count, total_duration_ms FROM archived_counts
+
+-- name: add_archived_counts
+INSERT INTO archived_counts AS c (tenant_id, workflow_id, execution_count, success_count, failure_count,
+                                  total_duration_ms)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::double precision[])
+ON CONFLICT (workflow_id) DO UPDATE
+SET execution_count = c.execution_count + EXCLUDED.execution_count,
+    success_count = c.success_count + EXCLUDED.success_count,
+    failure_count = c.failure_count + EXCLUDED.failure_count,
+    total_duration_ms = c.total_duration_ms + EXCLUDED.total_duration_ms
 
 -- name: digest_counters
 SELECT coalesce(md5(string_agg(concat_ws(':', workflow_id, execution_count, success_count, failure_count,

@@ -9,6 +9,7 @@ from msgspec import Meta
 from services.workflow import limits
 from services.workflow.domain.language.fields import (
     Expression,
+    RetentionDays,
     RetryCount,
     Slug,
     Text,
@@ -65,6 +66,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     max_retries: RetryCount | None = None
     retry_strategy: Backoff | None = None
     retry: RetrySettings | None = None
+    retention_days: RetentionDays | None = None
 
     def effective_slug(self) -> str:
         """Return the slug, or the one that the name gives (`workflow` if the name has no letters for one)."""
