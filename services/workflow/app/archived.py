@@ -4,7 +4,6 @@ from services.workflow.app.items import Accepted, CancelItem, Item, ResultItem, 
 from services.workflow.domain.state import ExecutionState
 from services.workflow.errors import ExecutionArchived
 
-
 # Of one that ended.
 _CHANGE_NOTHING: tuple[type[Item], ...] = (StartItem, CancelItem)
 
