@@ -75,7 +75,7 @@ class EventPartitions:
         covered = periods[-1].ends if periods else today
         begins = max(covered, today)
         for _ in range(limits.PARTITIONS_MADE_AT_ONCE):
-            if begins >= wanted:
+            if covered >= wanted:
                 break
             ends = begins + days * _DAY
             try:
