@@ -30,7 +30,9 @@ async def house(backbone: Backbone, tmp_path: Path) -> AsyncIterator[House]:
 
 async def period(house: House, first: int, last: int) -> str:
     """Make the partition of the days from `first` to `last` ago; return its name."""
-    made = await house.pool.fetchval("SELECT workflow.make_event_period($1, $2)", TODAY - first * DAY, TODAY - last * DAY)
+    made = await house.pool.fetchval(
+        "SELECT workflow.make_event_period($1, $2)", TODAY - first * DAY, TODAY - last * DAY
+    )
     assert made
     return f"events_p{TODAY - first * DAY:%Y%m%d}"
 
@@ -175,7 +177,10 @@ async def test_only_a_period_that_is_over_is_dropped(house: House, part: str) ->
     assert await house.pool.fetchval("SELECT workflow.drop_event_period($1, '{}', 0, 100)", part) is None
     [now] = await parts(house)
     assert await house.pool.fetchval("SELECT workflow.drop_event_period($1, '{}', 0, 100)", now) is None
-    assert await house.admin.fetchval("SELECT count(*) FROM pg_inherits WHERE inhparent = 'workflow.events'::regclass") == 3
+    assert (
+        await house.admin.fetchval("SELECT count(*) FROM pg_inherits WHERE inhparent = 'workflow.events'::regclass")
+        == 3
+    )
 
 
 async def test_the_engine_writes_on_while_partitions_come_and_go(house: House) -> None:
