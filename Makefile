@@ -69,6 +69,14 @@ format: setup ## Format the code and apply the safe fixes
 bench-engine: setup ## Measure the workflow engine; the last line is JSON
 	@$(BIN)/python -m bench.engine
 
+.PHONY: bench-scale
+bench-scale: setup ## Measure one, two and four workflow processes; the last line is JSON
+	@$(BIN)/python -m bench.scale
+
+.PHONY: bench-lists
+bench-lists: setup ## Measure lists of executions at a million of them; the last line is JSON
+	@$(BIN)/python -m bench.lists
+
 .PHONY: lock
 lock: ## Resolve the newest versions that pyproject.toml allows into both locks (needs uv)
 	@command -v uv >/dev/null || { echo "uv is not installed: pip install uv" >&2; exit 1; }

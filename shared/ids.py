@@ -27,6 +27,11 @@ def derived_id_at(milliseconds: int, *parts: object) -> UUID:
     return UUID(int=value)
 
 
+def time_of(id_: UUID) -> int:
+    """Return the first 48 bits of an id: of a UUIDv7 the Unix milliseconds in which it was made."""
+    return id_.int >> 80
+
+
 def derived_id(*parts: object) -> UUID:
     """Return the same UUIDv5 for the same parts: the natural key of something that must not be made twice."""
     return uuid5(_NAMESPACE, "\x1f".join(str(part) for part in parts))

@@ -64,6 +64,7 @@ class Runtime:
         self._work: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = []
         self._readers: list[DurableReader] = []
         self._draining: list[Callable[[], Awaitable[None]]] = []
+        self._worker_metrics: WorkerMetrics | None = None
         self._closing: list[Callable[[], Awaitable[None]]] = []
         self.stopping = asyncio.Event()
         """Set when the process begins to stop: what has no end of its own, such as a stream, ends then."""
@@ -94,14 +95,16 @@ class Runtime:
         self.background(f"consumer {consumer.durable}", reader.watch)
 
     def work_on(self, subject: str, do: Do, *, concurrency: int) -> None:
-        """Do the tasks of a subject, `concurrency` at a time. One worker a service."""
+        """Do the tasks of a subject, `concurrency` at a time."""
+        if self._worker_metrics is None:
+            self._worker_metrics = WorkerMetrics(self.registry)
         worker = TaskWorker(
             subject, service=self.service, do=do, concurrency=concurrency, client=self.client,
-            metrics=WorkerMetrics(self.registry),
+            metrics=self._worker_metrics,
         )  # fmt: skip
         worker.register(self.broker)
         self._draining.append(worker.drain)
-        self.background("heartbeats", worker.beat)
+        self.background(f"heartbeats of {subject}", worker.beat)
 
     def relay(self, public_types: list[str]) -> None:
         """Publish the service's public events, from one replica at a time."""
@@ -186,10 +189,10 @@ async def _first_failure(tasks: list[asyncio.Task[None]], stop: asyncio.Event) -
 
 
 @asynccontextmanager
-async def open_runtime(service: str, settings: Settings) -> AsyncIterator[Runtime]:
+async def open_runtime(service: str, settings: Settings, *, plan_once: bool = False) -> AsyncIterator[Runtime]:
     """Open a service's database pools and, at the end, close them."""
     pool = await open_pool(settings.postgres_dsn, name=f"{service}-api")
-    worker_pool = await open_worker_pool(settings.postgres_worker_dsn, name=f"{service}-worker")
+    worker_pool = await open_worker_pool(settings.postgres_worker_dsn, name=f"{service}-worker", plan_once=plan_once)
     try:
         yield Runtime(service, settings, pool, worker_pool)
     finally:

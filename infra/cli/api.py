@@ -1,6 +1,6 @@
 """The platform's HTTP API, as the commands use it."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -50,8 +50,12 @@ class Api:
     ) -> None:
         await self._client.aclose()
 
-    async def get(self, path: str, answer: type[T], **params: str | int) -> T:
+    async def get(self, path: str, answer: type[T], **params: str | int | Sequence[str]) -> T:
         return await self._call("GET", path, answer, params=params)
+
+    async def download(self, path: str, **params: str | int) -> bytes:
+        """GET what is no JSON for us to look into, as it comes."""
+        return (await self._send("GET", path, params=params)).content
 
     async def post(
         self, path: str, answer: type[T], body: Any = None, *, headers: Mapping[str, str] | None = None
@@ -84,9 +88,25 @@ class Api:
         answer: type[T],
         *,
         body: Any = None,
-        params: Mapping[str, str | int] | None = None,
+        params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> T:
+        response = await self._send(method, path, body=body, params=params, headers=headers)
+        try:
+            return msgspec.json.decode(response.content, type=answer)
+        except msgspec.MsgspecError as error:
+            message = f"What answers at {self.url} is not this platform, or of another release: {error}."
+            raise Unreachable(message) from error
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        params: Mapping[str, str | int] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx2.Response:
         content = None if body is None else msgspec.json.encode(body)
         sent = {**(headers or {}), **({"Content-Type": "application/json"} if content is not None else {})}
         try:
@@ -99,11 +119,7 @@ class Api:
             ) from error
         if response.status_code >= _FIRST_ERROR:
             raise _refusal(response)
-        try:
-            return msgspec.json.decode(response.content, type=answer)
-        except msgspec.MsgspecError as error:
-            message = f"What answers at {self.url} is not this platform, or of another release: {error}."
-            raise Unreachable(message) from error
+        return response
 
 
 def _refusal(response: httpx2.Response) -> ApiRefused:

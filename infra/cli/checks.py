@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx2
 
 from infra import services
-from infra.cli import outside, running
+from infra.cli import outside, running, shares
 from infra.cli.environment import variables
 from infra.cli.errors import NotOurs, reason
 from infra.cli.finding import Finding
@@ -55,6 +55,7 @@ def _running(options: Options) -> Iterator[Finding]:
     place = DataDir(options.data_dir)
     if found is not None:
         yield from _platform(found)
+        yield from shares.partitions(place)
     elif (held := holder(place.lock)) is not None:
         yield Finding("platform", "note", f"one starts or stops here ({held})", "Wait a moment and look again.")
     else:

@@ -35,6 +35,12 @@ class BadInput(PlatformError):
     code = "bad_input"
 
 
+class WorkflowUnknown(PlatformError):
+    """No workflow of the tenant has this slug."""
+
+    code = "workflow_not_found"
+
+
 class ApiRefused(PlatformError):
     """The API answered with an error: its own code, sentence and faults."""
 

@@ -1,4 +1,4 @@
-"""`agentic executions`: watch one as it goes, read the history of one."""
+"""`agentic executions`: watch one as it goes, read its history; `controls` and `time_travel` have the rest."""
 
 import asyncio
 from uuid import UUID
@@ -7,7 +7,7 @@ import click
 import msgspec
 from rich.markup import escape
 
-from infra.cli import history, output
+from infra.cli import controls, history, output, time_travel
 from infra.cli.shapes import Event, Execution
 from infra.cli.target import reach, tenant_option
 
@@ -16,7 +16,7 @@ _DATA_SHOWN = 160
 
 @click.group()
 def executions() -> None:
-    """Look at executions."""
+    """Look at executions, and tell them what to do."""
 
 
 @executions.command(epilog=output.examples("agentic executions watch 01980c7e-…"))
@@ -76,3 +76,7 @@ def _say(event: Event, *, as_json: bool) -> None:
         f"{event.version:>4}  {event.recorded_at}  [bold]{event.type}[/bold]  [dim]{escape(shown)}[/dim]",
         soft_wrap=True,
     )
+
+
+for _command in (*controls.COMMANDS, *time_travel.EXECUTIONS):
+    executions.add_command(_command)

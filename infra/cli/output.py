@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from shared.errors import FieldFault, PlatformError
@@ -23,7 +24,16 @@ _PIPE_WIDTH = 240
 stdout = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 stderr = Console(stderr=True, highlight=False)
 
-_COLOURS = {"completed": "green", "failed": "red", "cancelled": "red", "running": "cyan", "waiting": "yellow"}
+_COLOURS = {
+    "completed": "green",
+    "failed": "red",
+    "cancelled": "red",
+    "running": "cyan",
+    "waiting": "yellow",
+    "active": "green",
+    "draft": "yellow",
+    "archived": "dim",
+}
 
 
 def json_option(command: F) -> F:
@@ -63,6 +73,11 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     stdout.print(shown)
 
 
+def escaped(text: str) -> str:
+    """Return a text in which rich sees no markup."""
+    return escape(text)
+
+
 def coloured(status: str) -> str:
     """Return a status in its colour, as rich's markup."""
     colour = _COLOURS.get(status, "default")
@@ -71,6 +86,13 @@ def coloured(status: str) -> str:
 
 def milliseconds(duration: float | None) -> str:
     return "" if duration is None else f"{duration:,.0f} ms"
+
+
+def warn(warnings: Sequence[FieldFault]) -> None:
+    """Print what may surprise, on stderr."""
+    for warning in warnings:
+        where = f"{warning.path}: " if warning.path else ""
+        click.echo(f"Warning: {where}{warning.message} ({warning.code})", err=True)
 
 
 def report(error: PlatformError, *, as_json: bool) -> None:

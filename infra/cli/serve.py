@@ -12,6 +12,7 @@ from infra.cli import output, outside, running
 from infra.cli.environment import for_services, variables
 from infra.cli.progress import Watching
 from infra.local.errors import BadEnvironment
+from infra.local.limits import WORKFLOW_PROCESSES_MAX
 from infra.local.options import Options
 from infra.local.platform import Platform
 from infra.local.signals import until_signal
@@ -48,14 +49,22 @@ async def _look_before(options: Options) -> None:
 
 
 @click.command(epilog=output.examples("agentic up", "AGENTIC_HTTP_PORT=9000 AGENTIC_DATA_DIR=/tmp/other agentic up"))
+@click.option(
+    "--workflow-processes",
+    type=click.IntRange(1, WORKFLOW_PROCESSES_MAX),
+    help="Processes of the workflow service that share the executions (1, or AGENTIC_WORKFLOW_PROCESSES).",
+)
 @output.json_option
-def up(*, as_json: bool) -> None:
+def up(*, workflow_processes: int | None, as_json: bool) -> None:
     """Start everything and serve until SIGTERM or Ctrl-C.
 
     Prints `ready <url>` on a line of its own when every service answers. Progress goes to stderr. What is being done
     is finished before it ends; a second signal ends it at once.
     """
-    asyncio.run(_up(platform_options(), as_json=as_json))
+    options = platform_options()
+    if workflow_processes is not None:
+        options = msgspec.structs.replace(options, workflow_processes=workflow_processes)
+    asyncio.run(_up(options, as_json=as_json))
 
 
 async def _up(options: Options, *, as_json: bool) -> None:

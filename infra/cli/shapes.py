@@ -4,6 +4,8 @@ from typing import Any
 
 import msgspec
 
+from shared.errors import FieldFault
+
 
 class Workflow(msgspec.Struct):
     id: str
@@ -12,16 +14,82 @@ class Workflow(msgspec.Struct):
     status: str
     version: str = ""
     revision: int | None = None
+    warnings: list[FieldFault] = []
 
 
 class WorkflowPage(msgspec.Struct):
     workflows: list[Workflow]
 
 
+class WorkflowDetail(msgspec.Struct):
+    """A workflow with what it holds and how its executions went."""
+
+    id: str
+    name: str
+    slug: str
+    status: str
+    version: str
+    revision: int
+    description: str
+    category: str | None
+    tags: list[str]
+    steps: list[dict[str, Any]]
+    triggers: list[dict[str, Any]]
+    timeout_seconds: float
+    execution_count: int
+    success_count: int
+    failure_count: int
+    avg_duration_ms: float | None
+    created_at: str
+    updated_at: str
+
+    @property
+    def success_rate(self) -> float | None:
+        """The share of executions that ended well among those that ended by themselves; None before the first."""
+        ended = self.success_count + self.failure_count
+        return self.success_count / ended if ended else None
+
+
+class WorkflowDetails(msgspec.Struct):
+    """A page of workflows; `next_cursor` is None on the last."""
+
+    workflows: list[WorkflowDetail]
+    next_cursor: str | None = None
+
+
+class FieldChange(msgspec.Struct):
+    path: str
+    kind: str
+    before: Any = None
+    after: Any = None
+
+
+class StepChange(msgspec.Struct):
+    step: str
+    kind: str
+    type: str
+    before_path: str | None = None
+    after_path: str | None = None
+    fields: list[FieldChange] = []
+
+
+class RevisionDiff(msgspec.Struct):
+    """What changed from one revision to another: the definition's own fields, and steps by name."""
+
+    from_revision: int
+    to_revision: int
+    definition: list[FieldChange]
+    steps: list[StepChange]
+    truncated: bool
+
+
 class Validation(msgspec.Struct):
-    """A definition that could run, and the slug that it would have."""
+    """A definition that could run, the slug that it would have, and what may surprise."""
 
     slug: str
+    valid: bool = True
+    steps: int = 0
+    warnings: list[FieldFault] = []
 
 
 class StepRun(msgspec.Struct):
@@ -69,3 +137,133 @@ class EventPage(msgspec.Struct):
 
     events: list[Event]
     next_after: int | None = None
+
+
+class Change(msgspec.Struct):
+    """One place of an execution's state that differs."""
+
+    path: str
+    before: Any = msgspec.UNSET
+    after: Any = msgspec.UNSET
+
+
+class StateDiff(msgspec.Struct):
+    changes: list[Change]
+    truncated: bool
+
+
+class Difference(msgspec.Struct):
+    """One decision that differs from the recorded one."""
+
+    path: str
+    what: str
+    recorded: Any = None
+    shadow: Any = None
+
+
+class Replayed(msgspec.Struct):
+    execution_id: str
+    version: int
+    status: str
+    same: bool
+    differences: list[Difference]
+    decided_anew: bool
+    why_not: str | None = None
+
+
+class Shadow(msgspec.Struct):
+    """A definition's decisions over one recorded execution."""
+
+    execution_id: str
+    status: str
+    shadow_status: str | None
+    same: bool
+    differences: list[Difference]
+    stopped_at: list[str]
+    skipped: str | None = None
+
+
+class ShadowPage(msgspec.Struct):
+    shadows: list[Shadow]
+    next_cursor: str | None = None
+
+
+class Approval(msgspec.Struct):
+    id: str
+    execution_id: str
+    name: str
+    since: str
+    assignees: list[str] = []
+
+
+class ApprovalPage(msgspec.Struct):
+    approvals: list[Approval]
+
+
+class ListedExecution(msgspec.Struct):
+    """An execution as lists show it; `error_code` says why it failed."""
+
+    id: str
+    status: str
+    workflow_id: str = ""
+    started_at: str | None = None
+    completed_at: str | None = None
+    duration_ms: float | None = None
+    trigger: str | None = None
+    error_code: str | None = None
+    attributes: dict[str, Any] = {}
+    tags: list[str] = []
+
+    @property
+    def labels(self) -> str:
+        return " ".join((*(f"{name}:{value}" for name, value in self.attributes.items()), *self.tags))
+
+
+class ExecutionPage(msgspec.Struct):
+    executions: list[ListedExecution]
+    next_cursor: str | None = None
+
+
+class Durations(msgspec.Struct):
+    """Milliseconds; None where nothing completed."""
+
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+
+
+class Counts(msgspec.Struct):
+    started: int
+    completed: int
+    failed: int
+    cancelled: int
+
+
+class PeriodCounts(msgspec.Struct):
+    starts_at: str
+    counts: Counts
+
+
+class WorkflowCounts(msgspec.Struct):
+    workflow_id: str
+    slug: str | None
+    counts: Counts
+    duration_ms: Durations
+
+
+class OpenCount(msgspec.Struct):
+    status: str
+    executions: int
+    exact: bool
+
+
+class Stats(msgspec.Struct):
+    """What executions came to in a span of time, and what is open now."""
+
+    totals: Counts
+    duration_ms: Durations
+    open: list[OpenCount]
+    periods: list[PeriodCounts]
+    workflows: list[WorkflowCounts]
+    since: str = msgspec.field(name="from")
+    until: str = msgspec.field(name="to")

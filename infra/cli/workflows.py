@@ -1,4 +1,4 @@
-"""`agentic workflows`: validate, apply, run."""
+"""`agentic workflows`: validate, apply, run; what is read of them stands in `stored`."""
 
 import asyncio
 from pathlib import Path
@@ -7,10 +7,10 @@ from typing import Any
 import click
 import msgspec
 
-from infra.cli import catalogue, output
+from infra.cli import catalogue, output, stored, time_travel
 from infra.cli.definitions import read_definition
 from infra.cli.errors import BadFile, BadInput
-from infra.cli.shapes import Execution, Workflow
+from infra.cli.shapes import Execution, Validation, Workflow
 from infra.cli.target import reach, tenant_option
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -21,6 +21,10 @@ def workflows() -> None:
     """Work with workflow definitions (JSON or YAML files)."""
 
 
+for _command in (stored.listing, stored.show, stored.diff, stored.export):
+    workflows.add_command(_command)
+
+
 @workflows.command(epilog=output.examples("agentic workflows validate area.yaml"))
 @click.argument("file", type=_FILE)
 @tenant_option
@@ -28,19 +32,21 @@ def workflows() -> None:
 def validate(file: Path, *, tenant: str, as_json: bool) -> None:
     """Check a definition and list everything that is wrong with it.
 
-    FILE is a definition in JSON or YAML. Nothing is stored. Exits with 1 if it is not valid.
+    FILE is a definition in JSON or YAML. Nothing is stored. Exits with 1 if it is not valid. What is valid and may
+    still surprise is a warning.
     """
     definition = read_definition(file)
     answer = asyncio.run(_validate(definition, tenant))
     if as_json:
         output.say_json(answer)
-    else:
-        click.echo(f"{file} is valid.")
+        return
+    output.warn(answer.warnings)
+    click.echo(f"{file} is valid.")
 
 
-async def _validate(definition: dict[str, Any], tenant: str) -> dict[str, Any]:
+async def _validate(definition: dict[str, Any], tenant: str) -> Validation:
     async with (await reach(tenant)).api() as api:
-        return await api.post("/workflows/workflows/validate", dict[str, Any], definition)
+        return await api.post(f"{catalogue.WORKFLOWS}/validate", Validation, definition)
 
 
 @workflows.command(epilog=output.examples("agentic workflows apply area.yaml"))
@@ -51,13 +57,14 @@ def apply(file: Path, *, tenant: str, as_json: bool) -> None:
     """Store a definition and make it active.
 
     FILE is a definition in JSON or YAML. If a workflow has its slug (the one that it names, or that its name gives),
-    that workflow gets a new revision.
+    that workflow gets a new revision. This is also how a file of `workflows export` comes back in.
     """
     workflow = asyncio.run(_apply(read_definition(file), tenant))
     if as_json:
         output.say_json(workflow)
-    else:
-        click.echo(f"{workflow.slug} is {workflow.status} ({workflow.id})")
+        return
+    output.warn(workflow.warnings)
+    click.echo(f"{workflow.slug} is {workflow.status} ({workflow.id})")
 
 
 async def _apply(definition: dict[str, Any], tenant: str) -> Workflow:
@@ -129,3 +136,7 @@ def show(execution: Execution) -> None:
     )
     what, value = ("output", execution.output_data) if execution.error is None else ("error", execution.error)
     click.echo(f"{what}: {msgspec.json.format(msgspec.json.encode(value), indent=2).decode()}")
+
+
+for _command in time_travel.WORKFLOWS:
+    workflows.add_command(_command)

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from infra import services
-from infra.local.keys import role_password, secret_key, write_secret
+from infra.local.keys import master_key, secret_key, write_secret
 from infra.local.nats import configuration
 from infra.local.nats_credentials import CALLOUT_ISSUER, Credentials
 from infra.local.nats_permissions import OPERATOR
@@ -46,8 +46,9 @@ def _environment(name: str, key: bytes, credentials: Credentials, admin_dsn: str
         "AGENTIC_NATS_URL": nats_url,
         "AGENTIC_NATS_SEED": credentials.seed(name),
     }
+    if name in {"tenant", "workflow"}:
+        environment[f"AGENTIC_{name.upper()}_MASTER_KEY"] = master_key(key, name).hex()
     if name == "tenant":
-        environment["AGENTIC_TENANT_MASTER_KEY"] = role_password(key, "tenant master key")
         environment["AGENTIC_TENANT_NATS_ISSUER_SEED"] = credentials.seed(CALLOUT_ISSUER)
         environment["AGENTIC_TENANT_OPERATOR_KEY"] = credentials.public(OPERATOR)
     return environment

@@ -42,6 +42,6 @@ def role_password(key: bytes, role: str) -> str:
     return hmac.new(key, role.encode(), hashlib.sha256).hexdigest()
 
 
-def master_key(key: bytes) -> bytes:
-    """Return the tenant service's master key: 32 bytes that tell nothing of the secret that they are derived from."""
-    return bytes.fromhex(role_password(key, "tenant master key"))
+def master_key(key: bytes, service: str = "tenant") -> bytes:
+    """Return a service's master key: 32 bytes that tell nothing of the secret that they are derived from."""
+    return bytes.fromhex(role_password(key, f"{service} master key"))

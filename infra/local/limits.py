@@ -6,6 +6,9 @@ FIRST_HTTP_PORT: Final = 8000
 HTTP_PORTS_TRIED: Final = 100
 FIRST_INNER_PORT: Final = 10_000
 
+WORKFLOW_PROCESSES_MAX: Final = 16
+"""They share 32 partitions."""
+
 SOCKET_PATH_BYTES: Final = 107
 """`sun_path` holds 108 bytes including the terminating zero (unix(7))."""
 

@@ -71,6 +71,10 @@ class Platform:
         """SIGKILL a part (it is started again); `KeyError` if there is none of that name."""
         self._stack.parts.kill(name)
 
+    async def add_workflow_process(self) -> str:
+        """Start one more process of the workflow service; return its name, as `pids` and `kill` have it."""
+        return await self._stack.add_workflow_process()
+
     async def start(self) -> None:
         """Start everything and return when every service is ready; on an error nothing stays running."""
         began = time.monotonic()

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from infra.local.forks import Forkling, Zygote
 from infra.local.limits import HEALTH_TIMEOUT, READY_POLL
-from infra.local.options import ServiceProgram
+from infra.local.options import WORKFLOW_PROCESSES, ServiceProgram
 from infra.local.zygote import Fork
 
 _REQUEST = b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-_PLATFORM_VARIABLES = ("AGENTIC_HTTP_PORT", "AGENTIC_HTTP_HOST", "AGENTIC_HTTP_SOCKET")
+_PLATFORM_VARIABLES = ("AGENTIC_HTTP_PORT", "AGENTIC_HTTP_HOST", "AGENTIC_HTTP_SOCKET", WORKFLOW_PROCESSES)
 
 
 def environment(
@@ -28,9 +28,10 @@ class Service:
     """One service on one unix socket."""
 
     def __init__(
-        self, program: ServiceProgram, zygote: Zygote, *, socket: Path, variables: dict[str, str], log: Path
+        self, program: ServiceProgram, zygote: Zygote, *, name: str, socket: Path, variables: dict[str, str], log: Path
     ) -> None:
         self._program = program
+        self._name = name
         self._zygote = zygote
         self._socket = socket
         self._variables = variables
@@ -38,7 +39,7 @@ class Service:
 
     async def spawn(self) -> Forkling:
         self._socket.unlink(missing_ok=True)
-        return await self._zygote.fork(Fork(self._program.name, self._program.module, self._variables, str(self._log)))
+        return await self._zygote.fork(Fork(self._name, self._program.module, self._variables, str(self._log)))
 
     async def ready(self) -> None:
         """Wait until `GET /health/ready` answers 200."""

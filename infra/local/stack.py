@@ -19,6 +19,7 @@ from infra.local.together import together
 from infra.provision import dsn
 from shared.settings import SERVICES
 
+_SHARED = "workflow"  # the service whose processes share their work
 _BELOW_SERVICES = frozenset({"postgres", "nats", "zygote"})
 
 
@@ -29,10 +30,12 @@ class Stack:
         self._options = options
         self._place = place
         key = secret_key(place.secret_key)
-        self._key = master_key(key)  # all that the tenant service is told: the logins' passwords do not follow from it
+        # All that these services are told of the secret: the logins' passwords do not follow from it.
+        self._master_keys = {name: master_key(key, name).hex() for name in ("tenant", "workflow")}
         port = http_port(options.http_port)
         if options.http_port is None and port != FIRST_HTTP_PORT:
             announce(Progress("edge", "note", detail=f"port {FIRST_HTTP_PORT} is taken: using {port}"))
+        self._workflow_processes = options.workflow_processes
         self._names = tuple(program.name for program in options.programs)
         every = {*SERVICES, *self._names}
         sockets = socket_folder(place.run, f"{max(every, key=len)}.sock", place.run / "service-sockets", None)
@@ -52,7 +55,21 @@ class Stack:
             self.bus.start(self.parts),
             self.parts.keep("edge", self.edge),
         )
-        await together(*(self.parts.keep(program.name, self._service(program)) for program in self._options.programs))
+        await together(
+            *(
+                self.parts.keep(part, self._service(program, part))
+                for program in self._options.programs
+                for part in self._parts_of(program.name)
+            )
+        )
+
+    async def add_workflow_process(self) -> str:
+        """Start one more process of the workflow service and return the name of its part when it is ready."""
+        program = next(program for program in self._options.programs if program.name == _SHARED)
+        self._workflow_processes += 1
+        part = _part(self._workflow_processes)
+        await self.parts.keep(part, self._service(program, part))
+        return part
 
     async def stop(self) -> None:
         """Let the edge and the services finish what they are at, then stop what they stand on.
@@ -68,24 +85,36 @@ class Stack:
             await self._zygote.close()
             raise
 
-    def _service(self, program: ServiceProgram) -> service.Service:
+    def _parts_of(self, service_name: str) -> list[str]:
+        if service_name != _SHARED:
+            return [service_name]
+        return [_part(number) for number in range(1, self._workflow_processes + 1)]
+
+    def _service(self, program: ServiceProgram, part: str) -> service.Service:
         name = program.name
+        socket = self._sockets[name].with_name(f"{part}.sock")
         own = {
             "AGENTIC_DATA_DIR": str(self._place.root),
-            "AGENTIC_HTTP_SOCKET": str(self._sockets[name]),
+            "AGENTIC_HTTP_SOCKET": str(socket),
             "AGENTIC_NATS_URL": self.bus.url,
             "AGENTIC_POSTGRES_DSN": self.database.login_dsn(dsn.serving(name)),
             "AGENTIC_POSTGRES_WORKER_DSN": self.database.login_dsn(dsn.working(name)),
         }
         if seed := self.bus.seed(name):
             own["AGENTIC_NATS_SEED"] = seed
+        if name in self._master_keys:
+            own[f"AGENTIC_{name.upper()}_MASTER_KEY"] = self._master_keys[name]
         if name == "tenant":
-            own["AGENTIC_TENANT_MASTER_KEY"] = self._key.hex()
             own["AGENTIC_TENANT_DEMO"] = self._options.environment.get("AGENTIC_TENANT_DEMO", "1")
             own["AGENTIC_TENANT_OPERATOR_KEY"] = self.bus.operator_key
             if issuer := self.bus.issuer_seed:
                 own["AGENTIC_TENANT_NATS_ISSUER_SEED"] = issuer
         variables = service.environment(self._options.environment, own, name=name, others=(*SERVICES, *self._names))
         return service.Service(
-            program, self._zygote, socket=self._sockets[name], variables=variables, log=self._place.log(name)
+            program, self._zygote, name=part, socket=socket, variables=variables, log=self._place.log(part)
         )
+
+
+def _part(number: int) -> str:
+    """Return the name of a workflow process: the edge asks the first, which bears the service's own name."""
+    return _SHARED if number == 1 else f"{_SHARED}-{number}"

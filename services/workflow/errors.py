@@ -2,13 +2,20 @@
 
 from uuid import UUID
 
-from shared.errors import Conflict, NotFound, Unavailable
+from services.workflow.limits import MAX_REPORTED_NAMES
+from shared.errors import Conflict, NotFound, PlatformError, Unauthenticated, Unavailable, Unprocessable
 
 
 class EngineBusy(Unavailable):
     """The engine cannot take this now."""
 
     code = "engine_busy"
+
+
+class PartitionMoving(Unavailable):
+    """The execution is just going from one process to another, or from one that died."""
+
+    code = "partition_moving"
 
 
 class StoreAway(Unavailable):
@@ -47,6 +54,25 @@ class ArchiveUnreadable(Unavailable):
     code = "archive_unreadable"
 
 
+class ForkPointUnknown(Unprocessable):
+    """The execution has no such step to be forked from."""
+
+    code = "fork_point_unknown"
+
+    def __init__(self, path: str, known: list[str]) -> None:
+        names = ", ".join(known[:MAX_REPORTED_NAMES]) or "none"
+        super().__init__(f"The execution never came to a step {path!r}; it came to: {names}.")
+
+
+class WaitNotFound(NotFound):
+    """There is no such approval or wait in this tenant."""
+
+    code = "wait_not_found"
+
+    def __init__(self, wait_id: UUID) -> None:
+        super().__init__(f"There is no approval {wait_id}.")
+
+
 class WorkflowNotActive(Conflict):
     """Only an active workflow runs."""
 
@@ -75,20 +101,67 @@ class WorkflowExists(Conflict):
         self.position = position
 
 
+class WebhookNotFound(NotFound):
+    """There is no such webhook: unknown, removed, or mistyped."""
+
+    code = "webhook_not_found"
+
+
+class WebhookUnsigned(Unauthenticated):
+    """A header that a signed request has is missing or malformed."""
+
+    code = "webhook_unsigned"
+
+
+class WebhookSignatureWrong(Unauthenticated):
+    """The request is not signed with the webhook's key, or was changed since."""
+
+    code = "webhook_signature_wrong"
+
+
+class WebhookStale(Unauthenticated):
+    """The request was signed too long ago, or in the future."""
+
+    code = "webhook_timestamp_stale"
+
+
+class UnsupportedMediaType(PlatformError):
+    """The body is of a type that is not taken."""
+
+    code = "unsupported_media_type"
+
+
 STATUSES = {
     "engine_busy": 503,
     "store_away": 503,
     "archive_unreadable": 503,
+    "partition_moving": 503,
     "workflow_not_found": 404,
     "execution_not_found": 404,
+    "wait_not_found": 404,
     "execution_archived": 409,
     "workflow_not_active": 409,
+    "execution_ended": 409,
+    "execution_paused": 409,
+    "execution_not_retryable": 409,
+    "approval_not_pending": 409,
+    "too_many_signals": 409,
+    "not_an_assignee": 403,
+    "fork_point_unknown": 422,
     "workflow_in_use": 409,
     "slug_taken": 409,
     "workflow_exists": 409,
     "definition_invalid": 422,
     "input_invalid": 422,
+    "attributes_invalid": 422,
     "template_invalid": 422,
     "condition_invalid": 422,
     "expression_too_costly": 422,
+    "template_unresolved": 422,
+    "template_filter_failed": 422,
+    "template_too_large": 422,
+    "webhook_not_found": 404,
+    "webhook_unsigned": 401,
+    "webhook_signature_wrong": 401,
+    "webhook_timestamp_stale": 401,
 }

@@ -12,9 +12,13 @@ MAX_STEP_NAME_CHARS = 64
 MAX_TEXT_CHARS = 10_000
 MAX_TOOL_NAME_CHARS = 255
 MAX_SUBJECT_CHARS = 255
+MAX_CRON_CHARS = 256
+MAX_TIMEZONE_CHARS = 64
+MAX_CACHED_TIMEZONES = 1_024
 MAX_REPORTED_FAULTS = 100
 MAX_REPORTED_NAMES = 20
 MAX_FAULT_MESSAGE_CHARS = 300
+MAX_DIFF_CHANGES = 1_000  # between two revisions, of steps and of fields, in all
 # Over all steps: what validating one definition may cost.
 MAX_DEFINITION_PLACEHOLDERS = 20_000
 MAX_DEFINITION_EXPRESSIONS = 5_000
@@ -48,6 +52,22 @@ MAX_SCHEMA_PATTERN_PROGRAM_BYTES = 256 * 1024
 MAX_VALIDATION_WORK = 500_000_000
 MAX_EXPLAINED_WORK = 1_000_000
 
+# What executions are found by, and lists of them.
+MAX_ATTRIBUTES = 20
+MAX_ATTRIBUTE_NAME_CHARS = 64
+MAX_ATTRIBUTE_CHARS = 256
+MAX_EXECUTION_TAGS = 20
+MAX_TAG_CHARS = 64
+MAX_LABELS_BYTES = 64 * 1024  # of a request to execute, beside its input
+MAX_FILTERED_ATTRIBUTES = 5
+LIST_SCAN_ROWS = 10_000  # a list looks at so many rows for one page, and counts so many for its total
+LABEL_COUNT_ROWS = 1_000  # so far it is counted which of several labels is the rarest
+STATS_MAX_PERIODS = 750  # hours or days of one answer: a month of hours, two years of days
+STATS_DEFAULT_DAYS = 30
+STATS_MAX_WORKFLOWS = 100  # of one answer, those that ran most
+DURATION_ACCURACY = 0.02  # a percentile is at most so far from the duration that it stands for, in proportion
+MAX_DURATION_MS = 10 * 366 * 24 * 3600 * 1000  # longer ones count as this
+
 # Time and retries.
 MAX_TIMEOUT_SECONDS = 30 * 24 * 3600
 MAX_DELAY_SECONDS = 366 * 24 * 3600
@@ -76,6 +96,22 @@ TASK_LEASE_MS = 3_000  # a task that was neither ended nor heard of for so long 
 SWEEP_S = 0.5
 TAKE_UP_EVERY_MS = 30_000  # how often open executions that nobody here follows are looked for
 COMMANDS_IN_FLIGHT = 512
+
+# Several processes: who owns which partitions. Docs: docs/scale-out.md.
+LEASE_S = 3.0  # a process that did not renew for so long is taken over; one that died, as soon as another one looks
+LEASE_MARGIN_S = 0.5  # it stops acting so long before that, by its own clock
+RENEW_S = 1.0
+RETRY_RENEWAL_S = 0.2  # after a renewal that failed
+RENEW_MIN_S = 0.02  # others may say more often that there is something to see
+STEADY_S = 2.0  # after an outage: before this, those that are not back yet are not taken over
+MOVED_AT_ONCE = 4  # partitions that stand still at the same time while a new process gets its share
+HANDED_FRESH_S = 2.0  # a partition taken so soon after it was given up: its tasks are waited for, not sent again
+LOOK_AFTER_TAKING_MS = 5_000  # what a process that lost its lease was still writing is found after this
+LEAVE_S = 2.0
+HAND_OVER_S = 4.0  # the owner of an execution has so long to carry out what another process was asked for
+MOVING_RETRY_S = 0.2  # a command for a partition that nobody owns just now comes again after this
+ASTRAY_RESULTS_MAX = 20_000  # kept for partitions without an owner; more are dropped, and the tasks sent again
+
 EVENTS_IN_FLIGHT = 64
 COMMAND_ACK_WAIT_S = 5.0  # a start that a killed engine had taken comes again after this; a second one changes nothing
 RECOVERY_PAGE = 500
@@ -89,6 +125,46 @@ HTTP_CONCURRENCY = 256
 HTTP_RESPONSE_MAX_BYTES = 1024 * 1024
 MAX_EXECUTION_EVENTS_PAGE = 1_000
 
+# Iterations, branches and waits.
+MAX_BRANCHES = 100
+MAX_FOREACH_ITEMS = 10_000
+MAX_FOREACH_CONCURRENCY = 1_000
+DEFAULT_FOREACH_CONCURRENCY = 20
+MAX_LOOP_ITERATIONS = 10_000
+DEFAULT_LOOP_ITERATIONS = 100
+MAX_ASSIGNEES = 100
+MAX_TOP_K = 200
+DEFAULT_AGENT_TIMEOUT_SECONDS = 600
+MAX_SIGNALS_KEPT = 1_000
+MAX_HISTORY_BYTES = 64 * 1024 * 1024
+
+# Executions that run others.
+MAX_CHILD_DEPTH = 16
+CHILD_QUIET_MS = 30_000  # a parent asks how its child stands so often, should the child's own word be lost
+LOOK_FOR_ORPHANS_S = 30.0
+CHILDREN_CONCURRENCY = 256
+
+# Time travel.
+MAX_SHADOW_DIFFERENCES = 100
+MAX_SHADOWS_PAGE = 100
+MAX_STATE_CHANGES = 1_000
+
+# One decision begins no further iterations after so many events (some ten milliseconds): others have their turn first.
+MAX_DECISION_EVENTS = 500
+
+# Triggers.
+MAX_TRIGGER_DEPTH = 16  # an event that an execution emitted, which an event started, and so on: a loop ends here
+SCHEDULE_POLL_S = 1.0  # how often it is looked which schedules are due, and how late a change of them takes effect
+SCHEDULE_PAGE = 200  # schedules that are fired at once
+SCHEDULE_GRACE_S = 60.0  # what is late by no more counts as on time, whatever the trigger says of missed moments
+MAX_MISSED_RUNS = 100  # runs that a schedule with `missed: all` makes up for at once: the latest ones
+MAX_WEBHOOK_BODY_BYTES = 1024 * 1024
+MAX_WEBHOOK_ID_CHARS = 255
+MAX_WEBHOOK_SIGNATURES = 16  # in one header: a sender that changes its key sends one by each
+WEBHOOK_TOLERANCE_S = 300  # Standard Webhooks: how far a request's time may be from ours
+MAX_WEBHOOK_HEADERS = 32  # that a template can see
+MAX_WEBHOOK_HEADER_CHARS = 1_000
+MAX_PREVIOUS_KEY_SECONDS = 7 * 24 * 3600  # a key that was replaced stays good no longer
 # Retention and the archive.
 MIN_RETENTION_DAYS = 1
 MAX_RETENTION_DAYS = 3_650

@@ -10,7 +10,7 @@ _DAY = 24 * 3600.0
 
 COMMANDS = StreamConfig(
     name="COMMANDS",
-    subjects=["commands.workflow.start-execution", "commands.workflow.cancel-execution"],
+    subjects=["commands.workflow.start-execution", "commands.workflow.control-execution"],
     retention=RetentionPolicy.WORK_QUEUE,
     storage=StorageType.FILE,
     discard=DiscardPolicy.NEW,

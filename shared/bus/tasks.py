@@ -10,6 +10,8 @@ from uuid import UUID
 
 import msgspec
 
+from shared.limits import TASK_PRIORITY_DEFAULT
+
 PARTITIONS = 32
 HEARTBEAT_S = 1.0
 """A worker says "running" so often of each task that is older than this."""
@@ -17,6 +19,8 @@ HEARTBEAT_S = 1.0
 
 class Task(msgspec.Struct, frozen=True):
     """One piece of work. `task_id` is `<execution_id>/<step_path>/<attempt>`; `deadline_ms` is Unix time.
+
+    `priority` is from 1 to 10, the highest, and orders the tasks of one tenant at a worker.
 
     Unknown fields are let pass, so that a newer engine can speak to an older worker during a rollout.
     """
@@ -30,6 +34,7 @@ class Task(msgspec.Struct, frozen=True):
     deadline_ms: int
     payload: dict[str, Any]
     traceparent: str | None = None
+    priority: int = TASK_PRIORITY_DEFAULT
 
 
 class TaskError(msgspec.Struct, frozen=True):
@@ -42,7 +47,10 @@ class TaskError(msgspec.Struct, frozen=True):
 
 
 class TaskResult(msgspec.Struct, frozen=True):
-    """How a task stands: ended well (`output`), ended badly (`error`), or still `running` (a heartbeat)."""
+    """How a task stands: ended well (`output`), ended badly (`error`), or still `running` (a heartbeat).
+
+    Who says `running` may say for how many milliseconds (`quiet_ms`) it need not be asked again.
+    """
 
     execution_id: UUID
     step_path: str
@@ -51,6 +59,7 @@ class TaskResult(msgspec.Struct, frozen=True):
     output: Any = None
     error: TaskError | None = None
     duration_ms: float = 0.0
+    quiet_ms: int = 0
 
 
 def task_id_of(execution_id: UUID, step_path: str, attempt: int) -> str:
@@ -61,9 +70,6 @@ def task_id_of(execution_id: UUID, step_path: str, attempt: int) -> str:
 def partition_of(execution_id: UUID) -> int:
     """Return which partition an execution belongs to. The low bits of both kinds of our ids are evenly spread."""
     return execution_id.int % PARTITIONS
-
-
-RESULT_SUBJECTS = "results.*"
 
 
 def result_subject(partition: int) -> str:

@@ -13,11 +13,12 @@ from nats.errors import Error as NatsError
 from shared.bus.broker import whole_message
 from shared.bus.deadletters import bury
 from shared.bus.envelope import EnvelopeDecoder, encode_item, pack
+from shared.bus.fair_slots import Displaced, FairSlots
 from shared.bus.inbox import Inbox
 from shared.bus.outbox import ResultOutbox
 from shared.bus.tasks import HEARTBEAT_S, PARTITIONS, Task, TaskError, TaskResult
 from shared.errors import InvalidInput, PlatformError, Unavailable
-from shared.limits import TASK_ATTEMPT_MAX, TASKS_HELD_MAX, WORKER_LOOK_S
+from shared.limits import TASK_ATTEMPT_MAX, TASK_PRIORITY_MAX, TASKS_HELD_MAX, WORKER_LOOK_S
 from shared.telemetry.metrics import WorkerMetrics
 from shared.telemetry.trace import begin_trace
 
@@ -45,6 +46,9 @@ class TaskWorker:
     Core NATS delivers at most once, and the engine asks again for what it does not hear of. So a task that is being
     worked on is dropped when it comes again, and one that was answered lately is answered from memory. A message with
     a reply subject gets its results there instead, as a list in the tasks' order.
+
+    Tenants take turns, and the tasks of one are done by priority (`fair_slots`). When the worker holds all it can, who
+    has the most waiting tasks makes room for who has fewer.
     """
 
     def __init__(
@@ -60,7 +64,7 @@ class TaskWorker:
         self._subject = subject
         self._service = service
         self._do = do
-        self._slots = asyncio.Semaphore(concurrency)
+        self._slots = FairSlots(concurrency)
         self._client = client
         self._metrics = metrics
         self._held: dict[str, _Held] = {}
@@ -68,7 +72,7 @@ class TaskWorker:
         self._outbox = ResultOutbox(client, metrics.results_lost.inc)
         self._work: set[asyncio.Task[None]] = set()
         self._stop_hearing: Callable[[], Awaitable[None]] | None = None
-        metrics.tasks_held.set_function(lambda: len(self._held))
+        metrics.tasks_held.labels(subject).set_function(lambda: len(self._held))
 
     def register(self, broker: NatsBroker) -> None:
         """Hear the subject, once the broker starts."""
@@ -136,7 +140,7 @@ class TaskWorker:
             if remembered is not None:
                 self._metrics.tasks.labels("remembered").inc()
                 return remembered
-            if len(self._held) >= TASKS_HELD_MAX:
+            if len(self._held) >= TASKS_HELD_MAX and not self._slots.displace(task.tenant_id):
                 self._metrics.tasks.labels("refused").inc()
                 error = TaskError(Unavailable.code, "The worker has too many tasks already.", retryable=True)
                 return encode_item(_result(task, "error", error=error))
@@ -149,14 +153,18 @@ class TaskWorker:
     async def _done(self, task: Task) -> bytes:
         begin_trace(task.traceparent)
         try:
-            async with self._slots:
+            async with self._slots.slot(task.tenant_id, task.priority):
                 result = await self._do(task)
+        except Displaced as displaced:
+            self._metrics.tasks.labels("displaced").inc()
+            result = _result(task, "error", error=TaskError(displaced.code, displaced.message, retryable=True))
         except Exception:  # noqa: BLE001 - a bug in one task must be heard by its execution, not stall it
             _log.exception("the task %s failed", task.task_id)
             error = TaskError("worker_failed", "The worker failed: its log says why.", retryable=True)
             result = _result(task, "error", error=error)
         encoded = encode_item(result)
-        if result.error is None or result.error.code != Unavailable.code:  # then nothing was begun
+        # Nothing was begun by a task that could not be taken, and nothing has ended with one that is still running.
+        if result.status != "running" and (result.error is None or result.error.code != Unavailable.code):
             self._inbox.remember(_key(task), encoded)
         return encoded
 
@@ -174,8 +182,11 @@ class TaskWorker:
 
 def _checked(tasks: list[Task]) -> list[Task]:
     for task in tasks:
-        if not 0 <= task.partition < PARTITIONS or not 0 <= task.attempt <= TASK_ATTEMPT_MAX or "\0" in task.task_id:
-            raise InvalidInput(f"The task {task.task_id[:200]!r} has a partition, attempt or id that cannot be.")
+        known = 0 <= task.partition < PARTITIONS and 0 <= task.attempt <= TASK_ATTEMPT_MAX
+        if not known or not 1 <= task.priority <= TASK_PRIORITY_MAX or "\0" in task.task_id:
+            raise InvalidInput(
+                f"The task {task.task_id[:200]!r} has a partition, attempt, priority or id that cannot be."
+            )
     return tasks
 
 

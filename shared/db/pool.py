@@ -1,6 +1,6 @@
 """Connections. Requests get one that sees a single tenant; workers get one that sees all."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,15 +21,23 @@ class WorkerConnection(asyncpg.Connection):
         return ""
 
 
-async def open_worker_pool(dsn: str, *, name: str) -> "asyncpg.Pool[Any]":
-    """Open a pool for the login that works through all tenants' queues."""
-    # Its statements are few and always of the same shape, whatever their arguments: planning each anew takes longer
-    # than running it (a look at the end of the log: 0.38 ms and 0.11), and grows with the partitions of the log.
-    return await open_pool(dsn, name=name, connection_class=WorkerConnection, plan_cache_mode="force_generic_plan")
+async def open_worker_pool(dsn: str, *, name: str, plan_once: bool = False) -> "asyncpg.Pool[Any]":
+    """Open a pool for the login that works through all tenants' queues.
+
+    `plan_once`: its statements are of the same shape whatever their arguments, and planning each anew costs more than
+    a plan that knows them gains.
+    """
+    settings = {"plan_cache_mode": "force_generic_plan"} if plan_once else {}
+    return await open_pool(dsn, name=name, connection_class=WorkerConnection, settings=settings)
 
 
 async def open_pool(
-    dsn: str, *, name: str, size: int = DB_POOL_SIZE, connection_class: type[Any] = asyncpg.Connection, **settings: str
+    dsn: str,
+    *,
+    name: str,
+    size: int = DB_POOL_SIZE,
+    connection_class: type[Any] = asyncpg.Connection,
+    settings: Mapping[str, str] | None = None,
 ) -> "asyncpg.Pool[Any]":
     """Open a pool whose connections show up as `name` in pg_stat_activity. Each is reset when it is given back.
 
@@ -41,7 +49,7 @@ async def open_pool(
         max_size=size,
         connection_class=connection_class,
         command_timeout=DB_COMMAND_TIMEOUT_S,
-        server_settings={"application_name": name, **settings},
+        server_settings={"application_name": name, **(settings or {})},
     )
 
 

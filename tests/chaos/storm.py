@@ -20,7 +20,7 @@ CONCURRENCY = 64
 RESEND_S = 3.0
 LOOK_S = 0.1
 STRIKES = (0.25, 0.5, 0.75)
-_AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 _ENDED = "SELECT id, status FROM workflow.executions WHERE id = ANY($1::uuid[]) AND completed_at IS NOT NULL"
 _HISTORIES = """
     SELECT position, tenant_id, stream_id, version, type, data, meta, recorded_at

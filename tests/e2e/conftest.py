@@ -51,14 +51,16 @@ def free_port() -> int:
         return port
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def whole() -> AsyncIterator[Whole]:
+@asynccontextmanager
+async def whole_platform(workflow_processes: int = 1) -> AsyncIterator[Whole]:
+    """Run a platform with everything in it and a site that it may fetch from."""
     folder = reachable_folder()
     with Site() as site:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("AGENTIC_")}
         options = Options(
             data_dir=folder / "data",
             http_port=free_port(),
+            workflow_processes=workflow_processes,
             environment={
                 **inherited,
                 "AGENTIC_ALLOWED_HOSTS": site.host,
@@ -69,6 +71,12 @@ async def whole() -> AsyncIterator[Whole]:
             with recorded(platform, options.data_dir):
                 yield Whole(platform, options.data_dir, site)
     remove(folder)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def whole() -> AsyncIterator[Whole]:
+    async with whole_platform() as whole:
+        yield whole
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

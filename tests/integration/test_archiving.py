@@ -12,8 +12,7 @@ import pytest_asyncio
 
 from services.workflow.app.archiver import Archiver, TailsBehind
 from services.workflow.app.ports import ArchivedHistory, StatusRow, Transition
-from services.workflow.app.queries import state_of
-from services.workflow.app.states import States
+from services.workflow.app.states import States, state_of
 from services.workflow.domain import events as e
 from services.workflow.errors import ArchiveUnreadable, ExecutionNotFound
 from tests.conftest import Backbone
@@ -312,20 +311,6 @@ async def test_the_engine_sees_an_archived_execution_as_ended(house: House) -> N
         assert state is not None
         assert (state.archived, state.ended, state.status, state.version) == (True, True, "completed", 4)
         await house.erase_events([execution])
-
-
-async def test_a_rebuild_counts_archived_executions_once(house: House) -> None:
-    workflow = await house.workflow()
-    for days, status in ((40, "completed"), (41, "failed"), (42, "completed"), (2, "completed"), (400, None)):
-        await house.execution(workflow, days_ago=days, status=status)
-    await house.archive()
-    rebuilt = await house.rebuilt()
-    assert rebuilt.digest_after == rebuilt.digest_before
-    await house.erase_events(list(await house.archived()))
-    rebuilt = await house.rebuilt()
-    assert rebuilt.digest_after == rebuilt.digest_before
-    counts = await house.admin.fetchrow("SELECT execution_count, success_count FROM workflow.workflow_counters")
-    assert tuple(counts) == (5, 3)
 
 
 async def test_derived_ids_are_deleted_with_their_row(house: House) -> None:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from infra.containers import prepare
 from infra.local.keys import master_key, secret_key
 from infra.local.nats_credentials import Credentials
@@ -13,20 +15,23 @@ ADMIN = "postgresql://postgres:x@db.test/postgres"
 NATS = "nats://nats.test:4222"
 
 
-def local_environment(place: DataDir) -> dict[str, str]:
-    program = ServiceProgram("tenant", "services.tenant.__main__")
+def local_environment(place: DataDir, service: str = "tenant") -> dict[str, str]:
+    program = ServiceProgram(service, f"services.{service}.__main__")
     options = Options(data_dir=place.root, programs=(program,), nats_url=NATS, postgres_dsn=ADMIN)
     stack = Stack(options, place, lambda _: None)
     return stack._service(program)._variables
 
 
-def test_the_tenant_service_gets_the_same_master_key_locally_and_in_containers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("service", ["tenant", "workflow"])
+def test_a_service_gets_the_same_master_key_locally_and_in_containers(tmp_path: Path, service: str) -> None:
     place = DataDir(tmp_path)
     place.create()
-    key = secret_key(place.secret_key)
-    local = local_environment(place)
-    contained = prepare._environment("tenant", key, Credentials(tmp_path / "nats"), ADMIN, NATS)
-    assert local["AGENTIC_TENANT_MASTER_KEY"] == contained["AGENTIC_TENANT_MASTER_KEY"] == master_key(key).hex()
+    key, name = secret_key(place.secret_key), f"AGENTIC_{service.upper()}_MASTER_KEY"
+    local = local_environment(place, service)
+    contained = prepare._environment(service, key, Credentials(tmp_path / "nats"), ADMIN, NATS)
+    assert local[name] == contained[name] == master_key(key, service).hex()
+    other = "tenant" if service == "workflow" else "workflow"
+    assert master_key(key, other).hex() not in {*local.values(), *contained.values()}
 
 
 def test_the_secret_itself_reaches_no_service(tmp_path: Path) -> None:

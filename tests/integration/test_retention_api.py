@@ -58,7 +58,7 @@ class Caller:
 
 @pytest_asyncio.fixture
 async def api(backbone: Backbone, tmp_path: Path) -> AsyncIterator[Caller]:
-    from services.workflow.entry import executions_api, retention_api
+    from services.workflow.entry import executions_api, retention_api, time_travel_api
 
     register_statuses(STATUSES)
     async with retained(backbone, tmp_path / "archive") as house:
@@ -67,7 +67,7 @@ async def api(backbone: Backbone, tmp_path: Path) -> AsyncIterator[Caller]:
         app = make_app(
             "workflow",
             "Workflows",
-            [*executions_api.HANDLERS, *retention_api.HANDLERS],
+            [*executions_api.HANDLERS, *retention_api.HANDLERS, *time_travel_api.HANDLERS],
             verifier=Everybody(),  # type: ignore[arg-type]
             registry=CollectorRegistry(),
             readiness={},
@@ -98,6 +98,17 @@ async def test_an_archived_execution_answers_by_its_id(api: Caller) -> None:
         assert (await api.execution(execution, more)).json() != before
         assert (await api.execution(execution, more, "stranger")).status_code == 404
         assert (await api.execution(uuid4(), more)).status_code == 404
+
+
+async def test_looking_back_at_an_archived_execution_tells_what_it_told_before(api: Caller) -> None:
+    execution = await api.house.execution(await api.house.workflow())
+    live = [(await api.execution(execution, more)).json() for more in ("/diff?from=1", "/replay")]
+    assert live[0]["changes"]
+    assert live[1]["same"]
+    await api.house.archive()
+    await api.house.erase_events([execution])
+    for more, before in zip(("/diff?from=1", "/replay"), live, strict=True):
+        assert (await api.execution(execution, more)).json() == before
 
 
 async def test_an_archive_that_cannot_be_read_is_said_to_be_so(api: Caller) -> None:

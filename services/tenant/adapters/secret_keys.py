@@ -1,4 +1,4 @@
-"""Keys for one purpose each, derived from the master key (HKDF, RFC 5869), and what is done with them."""
+"""Keys for one purpose each, derived from the master key, and what is done with them."""
 
 import hashlib
 import hmac
@@ -6,18 +6,16 @@ import os
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from shared.keys import derive as derive_for
 from shared.settings import SettingsInvalid
 
-_KEY_BYTES = 32
 _NONCE_BYTES = 12  # NIST SP 800-38D §5.2.1.1
 
 
 def derive(master_key: bytes, purpose: str) -> bytes:
     """Return 32 bytes that are of no use for any other purpose."""
-    return HKDF(SHA256(), _KEY_BYTES, salt=None, info=f"agentic-platform/tenant/{purpose}".encode()).derive(master_key)
+    return derive_for(master_key, "tenant", purpose)
 
 
 class HmacDigester:

@@ -80,3 +80,17 @@ class WithArchive:
             return unpack(member, found["line"], scope.tenant_id, execution_id)
         except ArchiveFault as fault:
             raise ArchiveUnreadable(f"The archive of the execution {execution_id} is damaged: {fault}.") from fault
+
+
+class ReaderWithArchive:
+    """`HistoryReader`."""
+
+    def __init__(self, reads: WithArchive) -> None:
+        self._reads = reads
+
+    async def read_stream(self, scope: TenantScope, stream_id: UUID) -> list[RecordedEvent]:
+        """Return the history of an execution; none of one that does not exist. Raises `ArchiveUnreadable`."""
+        try:
+            return await self._reads.history(scope, stream_id)
+        except ExecutionNotFound:
+            return []

@@ -4,15 +4,16 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
-from services.workflow.adapters.counters import WorkflowCounters
 from services.workflow.adapters.outages import as_store_away
 from services.workflow.app.archiver import Due, Plan, TailsBehind, Written
 from services.workflow.app.ports import StatusRow
+from services.workflow.domain.labels import searchable_labels
 from shared.db.pool import Connection
 from shared.db.queries import load_queries
 from shared.eventstore.event import RecordedEvent
@@ -21,12 +22,24 @@ _sql = load_queries(Path(__file__).parent / "sql" / "archive.sql")
 _NOBODY = UUID(int=0)
 
 
+class Archiving(Protocol):
+    """A projection: what it has of archived executions goes with them, or is kept where it survives a rebuild."""
+
+    name: str
+
+    async def archive(
+        self, connection: Connection, executions: Sequence[tuple[StatusRow, Sequence[RecordedEvent]]]
+    ) -> None:
+        """Do that, in the transaction that archives these executions."""
+        ...
+
+
 class PostgresArchiveIndex:
     """Over the worker pool. `default_days` is the platform's retention, None for ever."""
 
-    def __init__(self, pool: "asyncpg.Pool[Any]", counters: WorkflowCounters, default_days: int | None) -> None:
+    def __init__(self, pool: "asyncpg.Pool[Any]", projections: Sequence[Archiving], default_days: int | None) -> None:
         self._pool = pool
-        self._counters = counters
+        self._projections = projections
         self._default_days = default_days
 
     async def due(self, midnight: dt.datetime, after: Due | None, limit: int) -> list[Due]:
@@ -38,9 +51,9 @@ class PostgresArchiveIndex:
 
     async def candidates(self, due: Sequence[Due], without: Sequence[UUID], limit: int) -> list[tuple[UUID, dt.date]]:
         """Return executions that are due and the days (UTC) on which they ended, the oldest first."""
-        workflows, cutoffs = [d.workflow_id for d in due], [d.cutoff for d in due]
+        columns = [d.tenant_id for d in due], [d.workflow_id for d in due], [d.cutoff for d in due]
         with as_store_away():
-            rows = await self._pool.fetch(_sql.due_executions, workflows, cutoffs, list(without), limit)
+            rows = await self._pool.fetch(_sql.due_executions, *columns, list(without), limit)
         return [(row["id"], row["completed_at"].astimezone(dt.UTC).date()) for row in rows]
 
     async def sizes(self, ids: Sequence[UUID]) -> dict[UUID, int]:
@@ -70,7 +83,8 @@ class PostgresArchiveIndex:
         says, and stays as it is.
         """
         with as_store_away():
-            rows = [StatusRow(*row) for row in await self._pool.fetch(_sql.ended_rows, plan.executions, plan.tenant_id)]
+            found = await self._pool.fetch(_sql.ended_rows, plan.executions, plan.tenant_id)
+            rows = [_status_row(row) for row in found]
             histories: dict[UUID, list[RecordedEvent]] = defaultdict(list)
             for event in await self._pool.fetch(_sql.histories, [row.id for row in rows]):
                 histories[event["stream_id"]].append(RecordedEvent(*event))
@@ -90,7 +104,9 @@ class PostgresArchiveIndex:
                 await self._insert(connection, plan, kept)
                 ids = [w.row.id for w in kept]
                 await connection.execute(_sql.delete_snapshots, ids)
-                await self._counters.archive(connection, [(w.row, w.events) for w in kept])
+                await self._delete_attributes(connection, [w.row for w in kept])
+                for projection in self._projections:
+                    await projection.archive(connection, [(w.row, w.events) for w in kept])
                 await connection.execute(_sql.delete_unplaced, ids)
         return len(kept)
 
@@ -101,10 +117,21 @@ class PostgresArchiveIndex:
         """
         tails = {row["name"]: row["position"] for row in await connection.fetch(_sql.hold_tails)}
         behind = [name for name, position in tails.items() if position < upto]
-        if self._counters.name not in tails:
-            behind.append(self._counters.name)
+        behind += [projection.name for projection in self._projections if projection.name not in tails]
         if behind:
             raise TailsBehind(f"{', '.join(sorted(behind))} did not come to the position {upto} yet")
+
+    async def _delete_attributes(self, connection: Connection, rows: Sequence[StatusRow]) -> None:
+        found = [(row, *label) for row in rows for label in searchable_labels(row.attributes, row.tags)]
+        if found:
+            await connection.execute(
+                _sql.delete_attributes,
+                [row.tenant_id for row, _, _ in found],
+                [name for _, name, _ in found],
+                [value for _, _, value in found],
+                [row.started_at for row, _, _ in found],
+                [row.id for row, _, _ in found],
+            )
 
     async def _insert(self, connection: Connection, plan: Plan, kept: Sequence[Written]) -> None:
         await connection.execute(
@@ -122,3 +149,8 @@ class PostgresArchiveIndex:
             [w.row.version for w in kept],
             [w.row.status for w in kept],
         )
+
+
+def _status_row(row: Any) -> StatusRow:
+    *plain, labels = row
+    return StatusRow(*plain, **({} if labels is None else msgspec.json.decode(labels)))

@@ -47,22 +47,10 @@ class PostgresExecutions:
             await self.row(scope, execution_id)
         return events
 
-    async def page(
-        self,
-        scope: TenantScope,
-        *,
-        workflow_id: UUID | None,
-        status: str | None,
-        before: Place | None,
-        offset: int,
-        limit: int,
-    ) -> tuple[list[Any], int]:
-        """Return status rows, newest first, and how many there are in all."""
+    async def newest_ended(self, scope: TenantScope, workflow_id: UUID, before: Place | None, limit: int) -> list[Any]:
+        """Return status rows of a workflow's executions that ended, newest first."""
         async with self._pool.connection(scope) as connection:
-            place = before or (None, None)
-            rows = await connection.fetch(_sql.list_rows, workflow_id, status, *place, offset, limit)
-            total = await connection.fetchval(_sql.count_rows, workflow_id, status)
-        return list(rows), int(total)
+            return list(await connection.fetch(_sql.newest_ended, workflow_id, *(before or (None, None)), limit))
 
     async def ended(self, scope: TenantScope, ids: Sequence[UUID]) -> list[UUID]:
         """Return those of these executions that ended."""

@@ -13,6 +13,7 @@ _AWAY = (
     asyncpg.InterfaceError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
+    asyncpg.InternalClientError,  # how a query can end whose connection dies at that moment
     OSError,
     TimeoutError,
 )

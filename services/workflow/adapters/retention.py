@@ -43,6 +43,6 @@ class PostgresRetention:
             totals = await connection.fetchrow(_sql.totals)
             return {
                 **dict(totals),
-                "oldest_ended_at": await connection.fetchval(_sql.oldest_ended, RETENTION_COUNTED),
+                "oldest_ended_at": await connection.fetchval(_sql.oldest_ended),
                 "due": await connection.fetchval(_sql.due_count, midnight, self.default_days, RETENTION_COUNTED),
             }

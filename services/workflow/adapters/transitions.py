@@ -6,9 +6,11 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
 from services.workflow.adapters.outages import as_store_away
 from services.workflow.app.ports import StatusRow, Transition
+from services.workflow.domain.labels import searchable_labels
 from shared.db.queries import load_queries
 from shared.eventstore.errors import ConcurrentAppend
 from shared.eventstore.event import RecordedEvent, Snapshot
@@ -47,10 +49,10 @@ class PostgresTransitions:
         with as_store_away():
             await self._log.save_snapshot(snapshot)
 
-    async def open_executions(self, after: UUID, limit: int) -> list[UUID]:
-        """Return ids of executions that have not ended."""
+    async def open_executions(self, partitions: Sequence[int], after: UUID, limit: int) -> list[UUID]:
+        """Return ids of executions of these partitions that have not ended."""
         with as_store_away():
-            return [row[0] for row in await self._pool.fetch(_sql.open_executions, after, limit)]
+            return [row[0] for row in await self._pool.fetch(_sql.open_executions, list(partitions), after, limit)]
 
     async def archived(self, ids: Sequence[UUID]) -> Mapping[UUID, StatusRow]:
         """Return those that are archived."""
@@ -65,6 +67,11 @@ class PostgresTransitions:
     async def _commit(self, transitions: Sequence[Transition]) -> int:
         events = [event for transition in transitions for event in transition.events]
         rows = [transition.row for transition in transitions if transition.row is not None]
+        begun = [t.row for t in transitions if t.row is not None and t.events[0].version == 1]
+        labels = {row.id: _labels(row) for row in begun if row.attributes or row.tags}
+        found = [
+            (row, *label) for row in begun if row.id in labels for label in searchable_labels(row.attributes, row.tags)
+        ]
         try:
             position = await self._pool.fetchval(
                 _sql.record,
@@ -77,9 +84,22 @@ class PostgresTransitions:
                 [r.started_at for r in rows],
                 [r.completed_at for r in rows],
                 [r.version for r in rows],
+                [r.trigger for r in rows],
+                # Nearly always nothing: what an array lacks is null in the rows.
+                [r.error_code for r in rows] if any(r.error_code for r in rows) else [],
+                [labels.get(r.id) for r in rows] if labels else [],
+                [row.tenant_id for row, _, _ in found],
+                [name for _, name, _ in found],
+                [value for _, _, value in found],
+                [row.started_at for row, _, _ in found],
+                [row.id for row, _, _ in found],
             )
         except asyncpg.UniqueViolationError as error:
             if not (names_version(error) or error.constraint_name == "archived_executions_pkey"):
                 raise
             raise ConcurrentAppend(frozenset(e.stream_id for e in events)) from error
         return int(position)
+
+
+def _labels(row: StatusRow) -> bytes:
+    return msgspec.json.encode({"attributes": row.attributes, "tags": row.tags})

@@ -9,6 +9,7 @@ import asyncpg
 
 from services.workflow.adapters.counters import WorkflowCounters
 from services.workflow.adapters.programs import ProgramCache
+from services.workflow.adapters.trigger_rows import write_triggers
 from services.workflow.app.definitions import WorkflowRow
 from services.workflow.app.ports import WorkflowFilter
 from services.workflow.domain.language.program import Program
@@ -71,6 +72,14 @@ class PostgresWorkflows:
         async with self._pool.connection(scope) as connection:
             return list(await connection.fetch(_sql.revisions, workflow_id))
 
+    async def definition(self, scope: TenantScope, workflow_id: UUID, revision: int) -> bytes:
+        """Return a revision as it is stored."""
+        async with self._pool.connection(scope) as connection:
+            raw = await connection.fetchval(_sql.definition, workflow_id, revision)
+        if raw is None:
+            raise WorkflowNotFound(f"There is no revision {revision} of workflow {workflow_id}.")
+        return bytes(raw)
+
     async def program(self, scope: TenantScope, workflow_id: UUID, revision: int) -> Program:
         """Return a revision, compiled."""
         key = (scope.tenant_id, workflow_id, revision)
@@ -108,6 +117,7 @@ class PostgresWorkflows:
                     await connection.execute(_sql.delete, workflow_id)
                 else:
                     await self._write(connection, scope, row, event, now)
+                await write_triggers(connection, scope, workflow_id, row, event, now)
                 position = await append_in(connection, [new])
         except _IdTaken as error:
             async with self._pool.connection(scope) as connection:

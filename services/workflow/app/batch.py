@@ -6,15 +6,18 @@ from uuid import UUID
 import msgspec
 
 from services.workflow.app.archived import answer_for_archived
-from services.workflow.app.items import CancelItem, Item, ResultItem, StartItem, WakeItem
+from services.workflow.app.family import Orphan, children_let_go, result_for_parent
+from services.workflow.app.items import ControlItem, Item, ResultItem, StartItem, WakeItem
 from services.workflow.app.ports import Programs, StatusRow, Transition
 from services.workflow.app.tracking import Tracking
 from services.workflow.domain import commands as c
 from services.workflow.domain.decide import abandon, decide
 from services.workflow.domain.events import EXECUTION_EVENTS, StepScheduled
 from services.workflow.domain.language.program import Program
+from services.workflow.domain.language.steps import WorkflowStep
 from services.workflow.domain.state import ExecutionState
 from services.workflow.domain.step_error import StepError
+from services.workflow.domain.where import name_of
 from services.workflow.errors import ExecutionNotFound
 from shared.bus.tasks import Task, TaskResult, partition_of, task_id_of
 from shared.errors import PlatformError
@@ -33,6 +36,9 @@ class Decided(msgspec.Struct):
     events: list[DomainEvent] = []
     tasks: list[tuple[str, Task]] = []
     facts: bool = False
+    orphans: list[Orphan] = []
+    ended: TaskResult | None = None
+    """What the step of another execution that runs this one is told of its end."""
 
 
 class Batch:
@@ -47,14 +53,8 @@ class Batch:
 
     async def take(self, item: Item, programs: Programs) -> None:
         """Decide one item."""
-        state = self._states[item.execution_id]
+        state = self._state_for(item)
         if state is None:
-            if not isinstance(item, StartItem):
-                if isinstance(item, CancelItem) and not item.done.done():
-                    item.done.set_exception(ExecutionNotFound(item.execution_id))
-                return
-            state = self._states[item.execution_id] = ExecutionState(item.execution_id, item.tenant_id)
-        if _out_of_reach(item, state):
             return
         workflow_id, revision = state.workflow_id, state.revision
         if isinstance(item, StartItem) and state.version == 0:
@@ -71,9 +71,33 @@ class Batch:
             reason = f"Revision {revision} of the workflow cannot be read any more: {error.message}"
             self._note(item, state, abandon(state, self._now, StepError("definition_unreadable", reason)), before)
             return
-        events = decide(state, program, _command(item, self._now))
+        try:
+            events = decide(state, program, _command(item, self._now))
+        except PlatformError as refused:
+            if not isinstance(item, ControlItem):
+                raise
+            _refuse(item, refused)
+            return
         self._note(item, state, events, before)
         self._ask(item, state, program, events)
+
+    def _state_for(self, item: Item) -> ExecutionState | None:
+        """Return the state that an item is about, a new one for a start.
+
+        None, and its sender is told, if there is none, or it is archived.
+        """
+        state = self._states[item.execution_id]
+        if state is None and isinstance(item, StartItem):
+            state = self._states[item.execution_id] = ExecutionState(item.execution_id, item.tenant_id)
+        unknown = state is None or (isinstance(item, StartItem | ControlItem) and item.tenant_id != state.tenant_id)
+        if unknown and isinstance(item, StartItem | ControlItem):
+            _refuse(item, ExecutionNotFound(item.execution_id))
+        if unknown or state is None:
+            return None
+        if state.archived:
+            answer_for_archived(item, state)
+            return None
+        return state
 
     def items(self) -> list[Item]:
         """Return every item that was decided."""
@@ -89,10 +113,10 @@ class Batch:
         meta = _meta(item, state)
         unit.events += events
         unit.facts = unit.facts or any(event.PUBLIC for event in events)
-        unit.transition.events.extend(
-            NewEvent(state.tenant_id, state.id, before + place, event.TYPE, EXECUTION_EVENTS.encode(event), meta)
-            for place, event in enumerate(events, 1)
-        )
+        for place, event in enumerate(events, 1):
+            data = EXECUTION_EVENTS.encode(event)
+            state.size += len(data)
+            unit.transition.events.append(NewEvent(state.tenant_id, state.id, before + place, event.TYPE, data, meta))
         known = self._tracking.open.get(state.id)
         # A row that an earlier item of this batch wants written shows what that item left: the last one decides.
         if known is None or state.ended or known.row_status != state.status or unit.transition.row is not None:
@@ -105,14 +129,20 @@ class Batch:
             paths = item.lost
         unit = self.decided[state.id]
         unit.tasks += [self._task(state, program, path) for path in paths if path in state.open_tasks]
+        unit.orphans += children_let_go(state, program, events)
+        if events and state.ended:
+            unit.ended = result_for_parent(state)
 
     def _task(self, state: ExecutionState, program: Program, path: str) -> tuple[str, Task]:
         """Make a task. What leaves in one turn comes back on one partition, so that results travel in lists, too."""
         if self._partition is None:
             self._partition = partition_of(state.id)
         step = state.steps[path]
-        node = program.nodes[path[path.rfind("/") + 1 :]]
+        node = program.nodes[name_of(path)]
         payload = step.input
+        if isinstance(node.step, WorkflowStep):
+            depth = 1 if state.parent is None else state.parent.depth + 1
+            payload = {**payload, "depth": depth, "priority": node.step.priority or state.priority}
         if node.payload is not None and node.payload.secret_paths:
             payload = {**payload, "secret_paths": node.payload.secret_paths}
         return node.type, Task(
@@ -125,18 +155,13 @@ class Batch:
             deadline_ms=step.deadline or 0,
             payload=payload,
             traceparent=state.traceparent,
+            priority=node.step.priority or state.priority,
         )
 
 
-def _out_of_reach(item: Item, state: ExecutionState) -> bool:
-    """Answer what concerns another tenant's execution, or an archived one; return whether it did."""
-    if isinstance(item, StartItem | CancelItem) and item.tenant_id != state.tenant_id:
-        if not item.done.done():
-            item.done.set_exception(ExecutionNotFound(item.execution_id))
-        return True
-    if state.archived:
-        answer_for_archived(item, state)
-    return state.archived
+def _refuse(item: StartItem | ControlItem, error: PlatformError) -> None:
+    if not item.done.done():
+        item.done.set_exception(error)
 
 
 def _command(item: Item, now: int) -> c.Command:
@@ -151,9 +176,14 @@ def _command(item: Item, now: int) -> c.Command:
                 item.trigger,
                 item.priority,
                 item.attributes,
+                item.tags,
+                item.parent,
+                item.forked_from,
+                item.queued,
+                item.recorded,
             )
-        case CancelItem(reason=reason):
-            return c.Cancel(now, reason)
+        case ControlItem(command=command):
+            return msgspec.structs.replace(command, now=now)
         case WakeItem():
             return c.Wake(now)
         case ResultItem(result=result):
@@ -173,7 +203,7 @@ def _result(result: TaskResult, now: int) -> c.Command:
 
 def _meta(item: Item, state: ExecutionState) -> bytes:
     actor, cause = ENGINE, None
-    if isinstance(item, StartItem | CancelItem):
+    if isinstance(item, StartItem | ControlItem):
         actor = item.actor
     elif isinstance(item, ResultItem):
         cause = f"{state.key}/{item.result.step_path}/{item.result.attempt}"
@@ -196,4 +226,8 @@ def _row(state: ExecutionState) -> StatusRow:
         _time(state.started_at),
         None if state.ended_at is None else _time(state.ended_at),
         state.version,
+        state.trigger,
+        None if state.error is None else state.error.code,
+        state.attributes,
+        state.tags,
     )

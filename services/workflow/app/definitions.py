@@ -9,6 +9,7 @@ import msgspec
 from services.workflow.domain.language.definition import Definition, EventTrigger
 from services.workflow.domain.language.parsing import parse_definition
 from services.workflow.domain.language.program import compile_program
+from services.workflow.domain.language.warnings import warnings_of
 from services.workflow.domain.workflow_events import (
     WorkflowDefined,
     WorkflowDeleted,
@@ -16,7 +17,7 @@ from services.workflow.domain.workflow_events import (
     WorkflowStatusChanged,
     definition_of,
 )
-from services.workflow.errors import WorkflowInUse
+from services.workflow.errors import WorkflowExists, WorkflowInUse
 from shared.errors import FieldFault, InvalidInput, PreconditionFailed
 from shared.eventstore.catalogue import DomainEvent
 from shared.scope import TenantScope
@@ -42,6 +43,13 @@ class WorkflowRow(msgspec.Struct, frozen=True, kw_only=True):
     definition: bytes
     event_subjects: list[str]
     stream_version: int
+
+
+class Written(msgspec.Struct, frozen=True):
+    """What a change came to: the position of its event (None: nothing had to change), and what the author may mend."""
+
+    position: int | None
+    warnings: list[FieldFault] = []
 
 
 class WorkflowRepository(Protocol):
@@ -72,19 +80,27 @@ class WorkflowRepository(Protocol):
 
 
 class Definitions:
-    """What can be done to workflows. Each returns the position of its event."""
+    """What can be done to workflows."""
 
     def __init__(self, repository: WorkflowRepository) -> None:
         self._repository = repository
 
-    async def create(self, scope: TenantScope, workflow_id: UUID, body: dict[str, Any], now: dt.datetime) -> int:
-        """Define a workflow. It is a draft unless the body says `status: active`."""
+    async def create(self, scope: TenantScope, workflow_id: UUID, body: dict[str, Any], now: dt.datetime) -> Written:
+        """Define a workflow. It is a draft unless the body says `status: active`.
+
+        An id that is taken is this very request's, which broke off before it was answered: the same thing is answered.
+        """
         status = body.pop("status", DRAFT)
         if status not in {DRAFT, ACTIVE}:
             raise InvalidInput("A new workflow is a draft or active.", faults=[_STATUS_FAULT])
-        row = _row(workflow_id, _checked(body), status, 1, 1)
+        definition, warnings = _checked(body)
+        row = _row(workflow_id, definition, status, 1, 1)
         event = WorkflowDefined(slug=row.slug, definition=definition_of(row.definition))
-        return await self._repository.save(scope, row, workflow_id, 0, event, now)
+        try:
+            position = await self._repository.save(scope, row, workflow_id, 0, event, now)
+        except WorkflowExists as repeated:
+            position = repeated.position
+        return Written(position, warnings)
 
     async def revise(
         self,
@@ -93,29 +109,30 @@ class Definitions:
         changes: dict[str, Any],
         now: dt.datetime,
         if_match: int | None,
-    ) -> int:
+    ) -> Written:
         """Store a new revision: the definition with the given fields changed."""
         if "status" in changes:
             raise InvalidInput("The status is changed by activating or archiving.", faults=[_STATUS_FAULT])
         row = await self._matching(scope, workflow_id, if_match)
-        definition = _checked({**definition_of(row.definition), **changes})
+        definition, warnings = _checked({**definition_of(row.definition), **changes})
         new = _row(workflow_id, definition, row.status, row.revision + 1, row.stream_version + 1)
         event = WorkflowRevised(slug=new.slug, definition=definition_of(new.definition), revision=new.revision)
-        return await self._repository.save(scope, new, workflow_id, row.stream_version, event, now)
+        position = await self._repository.save(scope, new, workflow_id, row.stream_version, event, now)
+        return Written(position, warnings)
 
-    async def set_status(self, scope: TenantScope, workflow_id: UUID, status: str, now: dt.datetime) -> int | None:
-        """Activate or archive; None if it is so already. Activation checks the definition as today's code reads it."""
+    async def set_status(self, scope: TenantScope, workflow_id: UUID, status: str, now: dt.datetime) -> Written:
+        """Activate or archive, if it is not so already. Activation checks the definition as today's code reads it."""
         row = await self._repository.get(scope, workflow_id)
+        warnings = _checked(definition_of(row.definition))[1] if status == ACTIVE else []
         if row.status == status:
-            return None
-        if status == ACTIVE:
-            compile_program(parse_definition(row.definition))
+            return Written(None, warnings)
         new = msgspec.structs.replace(row, status=status, stream_version=row.stream_version + 1)
         event = WorkflowStatusChanged(status)
-        return await self._repository.save(scope, new, workflow_id, row.stream_version, event, now)
+        position = await self._repository.save(scope, new, workflow_id, row.stream_version, event, now)
+        return Written(position, warnings)
 
     async def delete(self, scope: TenantScope, workflow_id: UUID, now: dt.datetime, if_match: int | None) -> int:
-        """Delete a workflow that never ran. Raises `WorkflowInUse` otherwise: archive it."""
+        """Delete a workflow that never ran; return its last position. Raises `WorkflowInUse` otherwise: archive it."""
         row = await self._matching(scope, workflow_id, if_match)
         if await self._repository.has_executions(scope, workflow_id):
             raise WorkflowInUse("The workflow has executions, whose history stays: archive it instead.")
@@ -128,10 +145,10 @@ class Definitions:
         return row
 
 
-def _checked(body: dict[str, Any]) -> Definition:
+def _checked(body: dict[str, Any]) -> tuple[Definition, list[FieldFault]]:
     definition = parse_definition(body)
     compile_program(definition)
-    return definition
+    return definition, warnings_of(definition)
 
 
 def _row(workflow_id: UUID, d: Definition, status: str, revision: int, stream_version: int) -> WorkflowRow:

@@ -4,27 +4,35 @@ One loop owns every state, so there is nothing to lock. Whatever queues up durin
 result is handled at once; under load a commit carries hundreds. Nothing is published or answered before its commit.
 The next batch is decided while the last one is being written; what concerns an execution of a batch on its way waits
 for that batch.
+
+It decides the executions of the partitions that it was given (`app/partitions.py` says which), and only while its lease
+is valid. Whatever is for another partition goes to where that is decided.
 """
 
 import asyncio
 import logging
 from collections import defaultdict, deque
+from collections.abc import Collection
 from uuid import UUID
 
 from services.workflow.app.batch import Batch
 from services.workflow.app.clock import now_ms
-from services.workflow.app.items import Accepted, CancelItem, Item, ResultItem, StartItem, WakeItem
-from services.workflow.app.ports import OUTAGES, TransitionStore
+from services.workflow.app.family import Orphan, needs
+from services.workflow.app.held import Held, Leaving
+from services.workflow.app.items import Accepted, ControlItem, Item, ResultItem, StartItem, WakeItem
+from services.workflow.app.ports import OUTAGES, Routes, TransitionStore
 from services.workflow.app.recording import Recorder
-from services.workflow.app.recovery import adopt_open_executions
+from services.workflow.app.recovery import adopt_open_executions, adopt_page
 from services.workflow.app.states import States
 from services.workflow.app.tracking import Tracking
-from services.workflow.errors import EngineBusy
+from services.workflow.errors import EngineBusy, PartitionMoving
 from services.workflow.limits import (
     ENGINE_BATCH,
     ENGINE_BATCHES_WRITING,
     ENGINE_MAX_QUEUED,
     ENGINE_STOP_S,
+    LOOK_AFTER_TAKING_MS,
+    MOVING_RETRY_S,
     SWEEP_S,
     TAKE_UP_EVERY_MS,
 )
@@ -35,51 +43,101 @@ _log = logging.getLogger(__name__)
 
 
 class Engine:
-    """Runs executions. `start`, `cancel` and `results` may be called from any task of the event loop."""
+    """Runs executions. `start`, `control` and `results` may be called from any task of the event loop."""
 
     def __init__(
-        self, store: TransitionStore, states: States, tracking: Tracking, recorder: Recorder, metrics: EngineMetrics
+        self,
+        store: TransitionStore,
+        states: States,
+        tracking: Tracking,
+        recorder: Recorder,
+        metrics: EngineMetrics,
+        routes: Routes,
     ) -> None:
         self._store = store
         self._states = states
         self._tracking = tracking
         self._recorder = recorder
         self._metrics = metrics
+        self._routes = routes
+        self._held = Held()
         self._queue: deque[Item] = deque()
         self._wake = asyncio.Event()
-        self._ready = asyncio.Event()
         self._writing: set[asyncio.Task[None]] = set()
         self._behind: dict[UUID, list[Item]] = {}
         """By execution of a batch on its way: what waits for that."""
         self._suspects: list[Item] = []
         self._outage = False
         self._time = 0
-        self._look_again_at = 0
+        self._look_again_at = self._now() + TAKE_UP_EVERY_MS
 
     async def start(self, item: StartItem) -> Accepted:
-        """Start an execution; return once that is durable. Raises `EngineBusy` when too much is queued."""
+        """Start an execution; return once that is durable.
+
+        Raises `EngineBusy` when too much is queued, `PartitionMoving` if it is not decided here.
+        """
         return await self._submit(item, item.done)
 
-    async def cancel(self, item: CancelItem) -> Accepted:
-        """Cancel an execution; return once that is durable. Raises `NotFound`."""
+    async def control(self, item: ControlItem) -> Accepted:
+        """Tell an execution something; return once that is durable.
+
+        Raises `NotFound`, what `start` does, and what the execution refuses.
+        """
         return await self._submit(item, item.done)
 
-    def results(self, results: list[TaskResult]) -> None:
-        """Take workers' answers and heartbeats."""
+    def results(self, results: list[TaskResult]) -> list[TaskResult]:
+        """Take workers' answers and heartbeats; return those of executions that are not decided here."""
         now = now_ms()
+        astray: list[TaskResult] = []
         for result in results:
-            if result.status == "running":
-                self._tracking.heard(result.execution_id, result.step_path, now)
+            if not self._held.has(result.execution_id):
+                arriving = self._held.expected(result.execution_id)
+                if arriving is None:
+                    astray.append(result)
+                elif result.status != "running":
+                    arriving.append(ResultItem(result.execution_id, result))
+            elif result.status == "running":
+                self._tracking.heard(result.execution_id, result.step_path, now + result.quiet_ms)
             else:
                 self._queue.append(ResultItem(result.execution_id, result))
         self._wake.set()
+        return astray
+
+    def takes(self, execution_id: UUID) -> bool:
+        """Return whether this execution is decided here, or is about to be."""
+        return self._held.has(execution_id) or self._held.expected(execution_id) is not None
+
+    def may_act_until(self, until: float) -> None:
+        """Decide until then, in seconds of the monotonic clock, and no longer unless it is said again."""
+        if self._held.renewed(until):
+            self._wake.set()
+
+    def adopt(self, partitions: Collection[int], *, handed: bool) -> asyncio.Future[None]:
+        """Take up the open executions of partitions and decide them; the future is done when that has begun.
+
+        `handed`: their tasks are known to be out. Else they are sent again.
+        """
+        adoption = self._held.arrive(partitions, self._now() if handed else 0)
+        self._wake.set()
+        return adoption.done
+
+    def close(self, partitions: Collection[int]) -> None:
+        """Begin nothing more for these partitions."""
+        for item in self._held.leave(partitions):
+            self._turn_away(item)
+
+    async def drop(self, partitions: Collection[int]) -> None:
+        """Begin nothing more for them; return when what was begun is recorded and nothing of them is known."""
+        self.close(partitions)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._held.leaving.append(Leaving(frozenset(partitions), done))
+        self._wake.set()
+        await done
 
     async def run(self) -> None:
-        """Take up what an earlier process left open, then run until cancelled."""
+        """Run until cancelled."""
         sweeping = asyncio.create_task(self._sweep())
         try:
-            await self._take_up()
-            self._ready.set()
             while True:
                 await self._step()
         finally:
@@ -88,17 +146,23 @@ class Engine:
                 await asyncio.wait(self._writing, timeout=ENGINE_STOP_S)
             await asyncio.gather(sweeping, return_exceptions=True)
 
-    async def check_ready(self) -> None:
-        """Raise unless what earlier processes left open was taken up."""
-        if not self._ready.is_set():
-            raise EngineBusy("The engine is still taking up open executions.", retry_after=1)
+    async def orphans(self) -> list[Orphan]:
+        """Return the open children of this process whose parents no longer need them."""
+        children = [(id_, known.parent) for id_, known in self._tracking.open.items() if known.parent is not None]
+        parents = await self._states.load({parent.execution_id for _, parent in children})
+        lost = [id_ for id_, parent in children if not needs(parents[parent.execution_id], parent)]
+        states = await self._states.load(lost)
+        return [Orphan(s.id, s.tenant_id, "its parent no longer needs it") for s in states.values() if s is not None]
 
     async def _submit(self, item: Item, done: asyncio.Future[Accepted]) -> Accepted:
         if len(self._queue) >= ENGINE_MAX_QUEUED:
             raise EngineBusy("The engine is behind by too many commands.", retry_after=1)
-        if self._outage:
+        if self._outage or self._held.lapsed():
             raise _away()
-        self._queue.append(item)
+        arriving = None if self._held.has(item.execution_id) else self._held.expected(item.execution_id)
+        if arriving is None and not self._held.has(item.execution_id):
+            raise _moving()
+        (self._queue if arriving is None else arriving).append(item)
         self._wake.set()
         return await done
 
@@ -108,27 +172,77 @@ class Engine:
         return self._time
 
     async def _step(self) -> None:
-        if self._outage or self._suspects or self._now() >= self._look_again_at:
+        if self._outage or self._suspects or self._held.leaving or self._now() >= self._look_again_at:
             if self._writing:
                 await asyncio.wait(self._writing)
             elif self._outage:
                 await self._recover()
+            elif self._held.leaving:
+                self._forget(self._held.leaving.popleft())
+            elif self._held.lapsed():
+                await self._woken(SWEEP_S)  # what was begun is still being written
             elif self._suspects:
                 await self._handle_suspects()
             else:
                 await self._look_again()
-        elif len(self._writing) >= ENGINE_BATCHES_WRITING:
+        elif self._held.lapsed():
+            await self._woken(SWEEP_S)  # what was begun is still being written
+        else:
+            await self._go_on()
+
+    async def _go_on(self) -> None:
+        if self._held.adoptions:  # a page, then a turn of the others, then the next page
+            await self._adopt_page()
+        if len(self._writing) >= ENGINE_BATCHES_WRITING:
             await asyncio.wait(self._writing, return_when=asyncio.FIRST_COMPLETED)
         elif items := self._take():
             await self._turn(items)
-        else:
+        elif not self._held.adoptions:
             await self._wait()
+
+    async def _adopt_page(self) -> None:
+        adoption = self._held.adoptions[0]
+        try:
+            after = await adopt_page(
+                self._store, self._states, self._tracking, adoption.partitions, adoption.after, adoption.heard_at
+            )
+        except OUTAGES as error:
+            self._interrupted([], error)
+            return
+        if after is not None and adoption.partitions:
+            adoption.after = after
+            return
+        self._queue.extend(self._held.settle(adoption))
+        self._look_again_at = min(self._look_again_at, self._now() + LOOK_AFTER_TAKING_MS)
+
+    def _forget(self, leaving: Leaving) -> None:
+        gone = leaving.partitions - self._held.open
+        self._states.forget_partitions(gone)
+        self._tracking.forget_partitions(gone)
+        queued, self._queue = self._queue, deque()
+        for item in queued:
+            if self._held.has(item.execution_id):
+                self._queue.append(item)
+            else:
+                self._turn_away(item)
+        if not leaving.done.done():
+            leaving.done.set_result(None)
+
+    def _turn_away(self, item: Item) -> None:
+        """Pass on what is decided elsewhere: results to there, commands to whoever sent them."""
+        if isinstance(item, ResultItem):
+            self._routes.forward([item.result])
+        elif not isinstance(item, WakeItem) and not item.done.done():
+            item.done.set_exception(_moving())
 
     async def _wait(self) -> None:
         """Return when there may be something to do: something came, or falls due."""
         due = min(self._tracking.next_due() or self._look_again_at, self._look_again_at)
+        await self._woken(max(0.0, (due - self._now()) / 1000))
+
+    async def _woken(self, seconds: float) -> None:
         try:
-            async with asyncio.timeout(max(0.0, (due - self._now()) / 1000)):
+            async with asyncio.timeout(seconds):
                 await self._wake.wait()
         except TimeoutError:
             pass  # something is due
@@ -140,6 +254,9 @@ class Engine:
         items: list[Item] = []
         while self._queue and len(items) < ENGINE_BATCH:
             item = self._queue.popleft()
+            if not self._held.has(item.execution_id):
+                self._turn_away(item)
+                continue
             waiting = self._behind.get(item.execution_id)
             (items if waiting is None else waiting).append(item)
         return items
@@ -194,6 +311,9 @@ class Engine:
         """Find the item that cannot be handled: it is a bug, and must not take its neighbours with it."""
         suspects, self._suspects = self._suspects, []
         for place, item in enumerate(suspects):
+            if not self._held.has(item.execution_id):
+                self._turn_away(item)
+                continue
             try:
                 self._queue.extend(await self._recorder.record(await self._decide([item])))
             except OUTAGES as error:
@@ -203,7 +323,7 @@ class Engine:
                 _log.exception("a %s of the execution %s was dropped", type(item).__name__, item.execution_id)
                 self._metrics.dropped_items.inc()
                 self._states.forget(item.execution_id)
-                if isinstance(item, StartItem | CancelItem) and not item.done.done():
+                if isinstance(item, StartItem | ControlItem) and not item.done.done():
                     item.done.set_exception(error)
                 elif isinstance(item, WakeItem):
                     self._tracking.open.pop(item.execution_id, None)  # else it would be woken again and again
@@ -232,8 +352,9 @@ class Engine:
         while True:
             self._states.clear()
             self._tracking.clear()
+            self._held.start_over()
             try:
-                await adopt_open_executions(self._store, self._states, self._tracking)
+                await adopt_open_executions(self._store, self._states, self._tracking, sorted(self._held.open))
             except OUTAGES as error:
                 _log.warning("the engine waits for the event store: %s", error)
                 await asyncio.sleep(SWEEP_S)
@@ -242,18 +363,18 @@ class Engine:
                 return
 
     async def _look_again(self) -> None:
-        """Take up what another process began and no longer follows: one that overlapped with this one's start."""
+        """Take up what another process began and no longer follows: one that was still writing when it was replaced."""
         self._look_again_at = self._now() + TAKE_UP_EVERY_MS
         try:
-            await adopt_open_executions(self._store, self._states, self._tracking)
+            await adopt_open_executions(self._store, self._states, self._tracking, sorted(self._held.open))
         except OUTAGES as error:
             self._interrupted([], error)
 
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_S)
-            if len(self._queue) >= ENGINE_MAX_QUEUED:
-                continue  # what was found the last time is still in it
+            if len(self._queue) >= ENGINE_MAX_QUEUED or self._held.lapsed():
+                continue  # what was found the last time is still in it, or another process is looking
             now = now_ms()
             lost: dict[UUID, list[str]] = defaultdict(list)
             for execution_id, paths in self._tracking.overdue(now):
@@ -263,6 +384,10 @@ class Engine:
             self._queue.extend(WakeItem(execution_id, paths) for execution_id, paths in lost.items())
             if lost:
                 self._wake.set()
+
+
+def _moving() -> PartitionMoving:
+    return PartitionMoving("The execution is just going to another process: try again.", retry_after=MOVING_RETRY_S)
 
 
 def _away() -> EngineBusy:

@@ -6,8 +6,13 @@ from uuid import UUID
 
 import msgspec
 
+from services.workflow.domain import commands as c
+from services.workflow.domain.events import Origin, Parent
+from services.workflow.domain.walk import Recorded
 from services.workflow.limits import DEFAULT_PRIORITY
 from shared.bus.tasks import TaskResult
+
+Control = c.Admit | c.Cancel | c.Terminate | c.Pause | c.Resume | c.Retry | c.Signal | c.Decide
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -34,16 +39,21 @@ class StartItem(msgspec.Struct):
     done: asyncio.Future[Accepted]
     priority: int = DEFAULT_PRIORITY
     attributes: dict[str, Any] = {}
+    tags: list[str] = []
+    parent: Parent | None = None
+    forked_from: Origin | None = None
+    queued: bool = False
+    recorded: dict[str, Recorded] = {}
     known_new: bool = True
     """Taken as new without a look at the log; if that was wrong, the append is refused and it is looked up."""
 
 
-class CancelItem(msgspec.Struct):
-    """An execution to be cancelled."""
+class ControlItem(msgspec.Struct):
+    """Somebody tells an execution something: `command`, with the time in it still to be set."""
 
     execution_id: UUID
     tenant_id: UUID
-    reason: str
+    command: Control
     actor: str
     done: asyncio.Future[Accepted]
 
@@ -62,4 +72,4 @@ class WakeItem(msgspec.Struct):
     lost: list[str]
 
 
-Item = StartItem | CancelItem | ResultItem | WakeItem
+Item = StartItem | ControlItem | ResultItem | WakeItem

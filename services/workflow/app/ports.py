@@ -1,16 +1,17 @@
 """What the application needs from outside."""
 
 import datetime as dt
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
 
+from services.workflow.app.family import Orphan
 from services.workflow.domain.language.definition import EventTrigger
 from services.workflow.domain.language.program import Program
 from services.workflow.errors import StoreAway
-from shared.bus.tasks import Task
+from shared.bus.tasks import Task, TaskResult
 from shared.eventstore.event import NewEvent, RecordedEvent, Snapshot
 from shared.paging import Place
 from shared.scope import TenantScope
@@ -20,7 +21,10 @@ OUTAGES: tuple[type[Exception], ...] = (OSError, StoreAway)
 
 
 class StatusRow(msgspec.Struct, frozen=True):
-    """The status row of an execution, written with the events that changed it."""
+    """The status row of an execution, written with the events that changed it.
+
+    `attributes` and `tags` are written once, with the first event.
+    """
 
     tenant_id: UUID
     id: UUID
@@ -30,6 +34,10 @@ class StatusRow(msgspec.Struct, frozen=True):
     started_at: dt.datetime
     completed_at: dt.datetime | None
     version: int
+    trigger: str = "unknown"
+    error_code: str | None = None
+    attributes: dict[str, Any] = {}
+    tags: list[str] = []
 
 
 class ArchivedHistory(list[RecordedEvent]):
@@ -62,12 +70,70 @@ class TransitionStore(Protocol):
         """Keep a snapshot."""
         ...
 
-    async def open_executions(self, after: UUID, limit: int) -> list[UUID]:
-        """Return ids of executions that have not ended, in order of id."""
+    async def open_executions(self, partitions: Sequence[int], after: UUID, limit: int) -> list[UUID]:
+        """Return ids of executions of these partitions that have not ended, in order of id."""
         ...
 
     async def archived(self, ids: Sequence[UUID]) -> Mapping[UUID, StatusRow]:
         """Return those of these executions that are in the archive, as they ended."""
+        ...
+
+
+class Owners(msgspec.Struct, frozen=True):
+    """Who lives, oldest first, and which living engine owns which partition, at one moment."""
+
+    living: list[UUID]
+    by_partition: dict[int, UUID]
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    """A partition that was taken. `handed`: what its last owner had begun is recorded and still under way."""
+
+    partition: int
+    handed: bool
+
+
+class Leases(Protocol):
+    """Who owns which partitions, agreed by all processes. Whatever fails raises `StoreAway`."""
+
+    async def renew(self) -> Owners:
+        """Be counted among the living for `LEASE_S` more; return who lives and what they own."""
+        ...
+
+    async def claim(self, partitions: Sequence[int]) -> list[Claimed]:
+        """Take those of them that no living engine owns."""
+        ...
+
+    async def release(self, partitions: Sequence[int]) -> None:
+        """Give back."""
+        ...
+
+    async def leave(self) -> None:
+        """Give everything back and be counted no longer."""
+        ...
+
+
+class Routes(Protocol):
+    """The way of results and commands to the owner of their partition."""
+
+    async def open(self, partitions: Collection[int]) -> None:
+        """Hear results of these partitions."""
+        ...
+
+    def close(self, partitions: Collection[int]) -> None:
+        """Take note that they are decided here no longer. Their results are kept until another process hears them."""
+        ...
+
+    def follow(self, owners: Mapping[int, UUID]) -> None:
+        """Take note of which engine owns which partition: what is kept for others is sent on."""
+        ...
+
+    def forward(self, results: Sequence[TaskResult]) -> None:
+        """Send results of executions of other partitions on to their owner, once there is one."""
+        ...
+
+    def tell(self, taken: Collection[int] = ()) -> None:
+        """Say that these partitions are decided here now; all other processes look at the leases."""
         ...
 
 
@@ -95,6 +161,10 @@ class Dispatch(Protocol):
 
     def send(self, tasks: Sequence[tuple[str, Task]]) -> Awaitable[None]:
         """Publish tasks by step type, pipelined. One that is lost is sent again: the engine hears nothing of it."""
+        ...
+
+    def tell_family(self, ends: Sequence[TaskResult], orphans: Sequence[Orphan]) -> Awaitable[None]:
+        """Tell parents how their children ended, and children that nobody needs them. What is lost is found again."""
         ...
 
 
@@ -141,12 +211,24 @@ class WorkflowReads(Protocol):
         """Return every revision, newest first."""
         ...
 
+    async def definition(self, scope: TenantScope, workflow_id: UUID, revision: int) -> bytes:
+        """Return a revision as it is stored: JSON. Raises `WorkflowNotFound`."""
+        ...
+
     async def program(self, scope: TenantScope, workflow_id: UUID, revision: int) -> Program:
         """Return a revision, compiled. Raises `NotFound`."""
         ...
 
     async def counted_upto(self) -> int:
         """Return the position of the log up to which the counters count."""
+        ...
+
+
+class HistoryReader(Protocol):
+    """One tenant's executions, archived or not."""
+
+    async def read_stream(self, scope: TenantScope, stream_id: UUID) -> list[RecordedEvent]:
+        """Return the history of an execution, in order; none of one that does not exist. May raise `PlatformError`."""
         ...
 
 
@@ -172,17 +254,8 @@ class ExecutionReads(Protocol):
         """
         ...
 
-    async def page(
-        self,
-        scope: TenantScope,
-        *,
-        workflow_id: UUID | None,
-        status: str | None,
-        before: Place | None,
-        offset: int,
-        limit: int,
-    ) -> tuple[list[Any], int]:
-        """Return status rows, newest first, and how many there are in all."""
+    async def newest_ended(self, scope: TenantScope, workflow_id: UUID, before: Place | None, limit: int) -> list[Any]:
+        """Return status rows of a workflow's executions that ended, newest first."""
         ...
 
     async def ended(self, scope: TenantScope, ids: Sequence[UUID]) -> list[UUID]:

@@ -6,11 +6,10 @@ from uuid import UUID
 
 import msgspec
 
-from services.workflow.app.ports import ArchivedHistory
-from services.workflow.app.states import fold
 from services.workflow.domain.language.program import Program
 from services.workflow.domain.state import ExecutionState, StepState
 from services.workflow.domain.step_error import StepError
+from services.workflow.domain.where import name_of
 from shared.eventstore.event import RecordedEvent, decode_meta
 
 
@@ -50,6 +49,11 @@ class ExecutionView(msgspec.Struct):
     context: dict[str, Any] = {}
     error: StepError | None = None
     steps: list[StepView] = []
+    priority: int | None = None
+    trigger: str | None = None
+    attributes: dict[str, Any] = {}
+    tags: list[str] = []
+    error_code: str | None = None
     archived: bool = False
 
 
@@ -81,17 +85,10 @@ def event_view(event: RecordedEvent) -> EventView:
     )
 
 
-def state_of(events: list[RecordedEvent]) -> ExecutionState:
-    """Fold a history."""
-    state = fold(ExecutionState(events[0].stream_id, events[0].tenant_id), events)
-    state.archived = isinstance(events, ArchivedHistory)
-    return state
-
-
 def execution_view(state: ExecutionState, program: Program | None) -> ExecutionView:
     """Return an execution with its steps, in the order in which they began."""
     began = _time(state.started_at)
-    current = [*state.open_tasks, *state.open_timers, *state.open_holders]
+    current = state.open_paths()
     return ExecutionView(
         id=state.id,
         tenant_id=state.tenant_id,
@@ -103,18 +100,23 @@ def execution_view(state: ExecutionState, program: Program | None) -> ExecutionV
         created_at=began,
         completed_at=_time(state.ended_at),
         duration_ms=None if state.ended_at is None else state.ended_at - state.started_at,
-        current_step=current[0].rpartition("/")[2] if current else None,
+        current_step=name_of(current[0]) if current else None,
         input_data=state.scope.get("input"),
         output_data=state.output,
         context=state.context,
         error=state.error,
         steps=[_step_view(step, program) for step in state.steps.values()],
+        priority=state.priority,
+        trigger=state.trigger,
+        attributes=state.attributes,
+        tags=state.tags,
+        error_code=None if state.error is None else state.error.code,
         archived=state.archived,
     )
 
 
 def _step_view(step: StepState, program: Program | None) -> StepView:
-    name = step.path.rpartition("/")[2]
+    name = name_of(step.path)
     node = None if program is None else program.nodes.get(name)
     started = dt.datetime.fromtimestamp(step.started_at / 1000, dt.UTC)
     return StepView(

@@ -4,7 +4,7 @@ import time
 
 from services.workflow.app.batch import Batch, Decided
 from services.workflow.app.clock import now_ms
-from services.workflow.app.items import Accepted, CancelItem, Item, StartItem
+from services.workflow.app.items import Accepted, ControlItem, Item, StartItem
 from services.workflow.app.ports import Dispatch, TransitionStore
 from services.workflow.app.states import States, snapshot_of
 from services.workflow.app.tracking import Tracking
@@ -53,6 +53,10 @@ class Recorder:
         tasks = [task for unit in recorded for task in unit.tasks]
         if tasks:
             await self._dispatch.send(tasks)
+        ends = [unit.ended for unit in recorded if unit.ended is not None]
+        orphans = [orphan for unit in recorded for orphan in unit.orphans]
+        if ends or orphans:
+            await self._dispatch.tell_family(ends, orphans)
         if decided:
             self._waker.wake(facts=any(unit.facts for unit in decided))
         for unit in recorded:
@@ -70,12 +74,12 @@ class Recorder:
     def _settle(self, unit: Decided, position: int) -> None:
         state = unit.state
         if unit.events:
-            self._tracking.follow(state.id, unit.events, state.status, now_ms())
+            self._tracking.follow(state, unit.events, now_ms())
         else:
             self._tracking.hold_against(state, now_ms())
         self._states.keep(state)
         for item in unit.items:
-            if isinstance(item, StartItem | CancelItem) and not item.done.done():
+            if isinstance(item, StartItem | ControlItem) and not item.done.done():
                 item.done.set_result(Accepted(state.id, state.status, state.version, position))
 
 

@@ -1,41 +1,53 @@
-"""What a new engine process does first: take up every execution that has not ended."""
+"""What the new owner of partitions does first: take up every execution of them that has not ended."""
 
 import logging
+from collections.abc import Sequence
 from uuid import UUID
 
 from services.workflow.app.ports import OUTAGES, TransitionStore
 from services.workflow.app.states import States
-from services.workflow.app.tracking import Open, TaskOut, Tracking
+from services.workflow.app.tracking import TaskOut, Tracking
 from services.workflow.domain.state import ExecutionState
 from services.workflow.limits import RECOVERY_PAGE
 
 _log = logging.getLogger(__name__)
+_NOT_HEARD_OF = 0
+FIRST = UUID(int=0)
 
 
-async def adopt_open_executions(store: TransitionStore, states: States, tracking: Tracking) -> int:
-    """Fold each open execution and take note of its tasks and timers; return how many there are.
+async def adopt_open_executions(
+    store: TransitionStore, states: States, tracking: Tracking, partitions: Sequence[int]
+) -> None:
+    """Fold each open execution of these partitions that is not followed yet and take note of its tasks and timers.
 
     A task that was out is taken as not heard of since long, so the first sweep sends it again: whether it was ever
     published cannot be known, and workers drop what they have.
     """
-    after, adopted = UUID(int=0), 0
-    while True:
-        ids = await store.open_executions(after, RECOVERY_PAGE)
-        if not ids:
-            break
-        for execution_id, state in (await _load(states, ids)).items():
-            if state is None or state.ended or execution_id in tracking.open:
-                continue
-            tasks = {path: TaskOut(0, state.steps[path].deadline or state.deadline) for path in state.open_tasks}
-            steps = [state.steps[path] for path in (*state.open_timers, *state.open_holders)]
-            dues = [at for step in steps for at in (step.due, step.deadline) if at is not None]
-            tracking.adopt(execution_id, Open(state.deadline, state.status, tasks), dues)
-            states.keep(state)
-            adopted += 1
-        after = ids[-1]
+    after: UUID | None = FIRST
+    while after is not None and partitions:
+        after = await adopt_page(store, states, tracking, partitions, after, _NOT_HEARD_OF)
+
+
+async def adopt_page(
+    store: TransitionStore, states: States, tracking: Tracking, partitions: Sequence[int], after: UUID, heard_at: int
+) -> UUID | None:
+    """Take up a page of open executions behind `after`, their tasks as last heard of at `heard_at` (Unix milliseconds).
+
+    Return the last id of the page, None if there are no more.
+    """
+    ids = await store.open_executions(partitions, after, RECOVERY_PAGE)
+    unknown = [execution_id for execution_id in ids if execution_id not in tracking.open]
+    adopted = 0
+    for state in (await _load(states, unknown)).values() if unknown else ():
+        if state is None or state.ended:
+            continue
+        tasks = {path: TaskOut(heard_at, state.steps[path].deadline or state.deadline) for path in state.open_tasks}
+        tracking.adopt(state, tasks)
+        states.keep(state)
+        adopted += 1
     if adopted:
         _log.info("took up %d open executions", adopted)
-    return adopted
+    return ids[-1] if len(ids) == RECOVERY_PAGE else None
 
 
 async def _load(states: States, ids: list[UUID]) -> dict[UUID, ExecutionState | None]:

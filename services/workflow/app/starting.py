@@ -1,21 +1,31 @@
-"""Starting and cancelling executions, whoever asks."""
+"""Starting executions and telling them things, whoever asks."""
 
 import asyncio
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
 
 from services.workflow.app.engine import Engine
-from services.workflow.app.items import Accepted, CancelItem, StartItem
-from services.workflow.app.ports import Programs
+from services.workflow.app.forking import recorded_before
+from services.workflow.app.items import Accepted, Control, ControlItem, StartItem
+from services.workflow.app.ports import HistoryReader, Programs
+from services.workflow.domain.events import Origin, Parent
+from services.workflow.domain.labels import labels_of, scope_of
 from services.workflow.domain.language.bounds import json_fault
+from services.workflow.domain.language.program import Program
+from services.workflow.domain.walk import Recorded
+from services.workflow.errors import ExecutionNotFound
 from services.workflow.limits import DEFAULT_PRIORITY, MAX_INPUT_BYTES, MAX_INPUT_DEPTH
 from shared.errors import InvalidInput, TooLarge
+from shared.scope import TenantScope
 
 
 class Request(msgspec.Struct, frozen=True):
-    """A start as it was asked for: `workflow` is an id or a slug, `revision` None for the active one."""
+    """A start as it was asked for: `workflow` is an id or a slug, `revision` None for the active one.
+
+    With `forked_from` the steps that came before that one end as they did there.
+    """
 
     execution_id: UUID
     tenant_id: UUID
@@ -28,32 +38,46 @@ class Request(msgspec.Struct, frozen=True):
     traceparent: str | None
     priority: int = DEFAULT_PRIORITY
     attributes: dict[str, Any] = {}
+    tags: list[str] = []
+    parent: Parent | None = None
+    forked_from: Origin | None = None
+
+
+class Door(Protocol):
+    """The way to an execution, whichever process decides it. Both raise `PlatformError`."""
+
+    async def start(self, request: Request) -> Accepted:
+        """Start an execution; return once that is durable."""
+        ...
+
+    async def cancel(self, execution_id: UUID, tenant_id: UUID, reason: str, actor: str) -> Accepted:
+        """Cancel an execution; return once that is durable."""
+        ...
 
 
 class Executions:
     """The door to the engine: what passes it can be run."""
 
-    def __init__(self, engine: Engine, programs: Programs) -> None:
+    def __init__(self, engine: Engine, programs: Programs, reader: HistoryReader) -> None:
         self._engine = engine
         self._programs = programs
+        self._reader = reader
 
     async def start(self, request: Request) -> Accepted:
         """Check and start; return once that is durable.
 
-        Raises `WorkflowNotFound`, `WorkflowNotActive`, `TooLarge`, `InvalidInput`, `InputInvalid`, `EngineBusy`.
+        Raises `WorkflowNotFound`, `WorkflowNotActive`, `TooLarge`, `InvalidInput`, `InputInvalid`, `AttributesInvalid`,
+        `EngineBusy`, and for a fork `ExecutionNotFound` and `ForkPointUnknown`.
         """
         resolved = await self._programs.resolve(request.tenant_id, request.workflow)
         revision = resolved.revision if request.revision is None else request.revision
         program = await self._programs.load(resolved.workflow_id, revision)
-        fault = json_fault([request.input, request.context], max_depth=MAX_INPUT_DEPTH, max_size=MAX_INPUT_BYTES)
-        if fault is not None:
-            raise (TooLarge if fault.code == "too_large" else InvalidInput)(
-                f"The input cannot be taken: {fault.message}.", faults=[fault]
-            )
-        size = len(msgspec.json.encode((request.input, request.context)))
-        if size > MAX_INPUT_BYTES:
-            raise TooLarge(f"The input has {size:,} bytes; {MAX_INPUT_BYTES:,} are allowed.")
-        program.validate_input(request.input)
+        _check(request, program)
+        recorded = {} if request.forked_from is None else await self._recorded(request, request.forked_from, program)
+        attributes = request.attributes
+        if program.search or attributes or request.tags:
+            scope = scope_of(request.execution_id, request.tenant_id, request.input, request.context)
+            attributes = labels_of(program.search, attributes, request.tags, scope)
         return await self._engine.start(
             StartItem(
                 request.execution_id,
@@ -67,11 +91,37 @@ class Executions:
                 request.traceparent,
                 asyncio.get_running_loop().create_future(),
                 request.priority,
-                request.attributes,
+                attributes,
+                request.tags,
+                request.parent,
+                request.forked_from,
+                False,
+                recorded,
             )
         )
 
-    async def cancel(self, execution_id: UUID, tenant_id: UUID, reason: str, actor: str) -> Accepted:
-        """Cancel; return once that is durable. An execution that ended stays as it is."""
+    async def control(self, execution_id: UUID, tenant_id: UUID, command: Control, actor: str) -> Accepted:
+        """Tell an execution something; return once that is durable.
+
+        Raises `ExecutionNotFound`, and what `domain.refusals` has.
+        """
         done: asyncio.Future[Accepted] = asyncio.get_running_loop().create_future()
-        return await self._engine.cancel(CancelItem(execution_id, tenant_id, reason, actor, done))
+        return await self._engine.control(ControlItem(execution_id, tenant_id, command, actor, done))
+
+    async def _recorded(self, request: Request, origin: Origin, program: Program) -> dict[str, Recorded]:
+        events = await self._reader.read_stream(TenantScope(request.tenant_id, request.actor), origin.execution_id)
+        if not events:
+            raise ExecutionNotFound(origin.execution_id)
+        return recorded_before(events, origin.path, program)
+
+
+def _check(request: Request, program: Program) -> None:
+    fault = json_fault([request.input, request.context], max_depth=MAX_INPUT_DEPTH, max_size=MAX_INPUT_BYTES)
+    if fault is not None:
+        raise (TooLarge if fault.code == "too_large" else InvalidInput)(
+            f"The input cannot be taken: {fault.message}.", faults=[fault]
+        )
+    size = len(msgspec.json.encode((request.input, request.context)))
+    if size > MAX_INPUT_BYTES:
+        raise TooLarge(f"The input has {size:,} bytes; {MAX_INPUT_BYTES:,} are allowed.")
+    program.validate_input(request.input)

@@ -1,16 +1,17 @@
 """States of executions: the last used are kept, the others folded again from their events in one read."""
 
 from collections import OrderedDict
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from uuid import UUID
 
 import msgspec
 
-from services.workflow.app.ports import Programs, StatusRow, TransitionStore
+from services.workflow.app.ports import ArchivedHistory, Programs, StatusRow, TransitionStore
 from services.workflow.domain.events import EXECUTION_EVENTS
 from services.workflow.domain.evolve import evolve
 from services.workflow.domain.state import ExecutionState
 from services.workflow.limits import ENGINE_STATES_CACHED
+from shared.bus.tasks import partition_of
 from shared.eventstore.event import RecordedEvent, Snapshot, decode_meta
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -23,6 +24,14 @@ def fold(state: ExecutionState, events: Iterable[RecordedEvent]) -> ExecutionSta
         if event.version == 1:
             state.traceparent = decode_meta(event.meta).traceparent
         evolve(state, EXECUTION_EVENTS.decode(event.type, event.data))
+        state.size += len(event.data)
+    return state
+
+
+def state_of(events: Sequence[RecordedEvent]) -> ExecutionState:
+    """Fold a whole history."""
+    state = fold(ExecutionState(events[0].stream_id, events[0].tenant_id), events)
+    state.archived = isinstance(events, ArchivedHistory)
     return state
 
 
@@ -87,6 +96,11 @@ class States:
     def forget(self, execution_id: UUID) -> None:
         """Drop a state that is ahead of the log or behind it."""
         self._states.pop(execution_id, None)
+
+    def forget_partitions(self, partitions: Container[int]) -> None:
+        """Drop the states of partitions that another process decides from now on."""
+        for execution_id in [i for i in self._states if partition_of(i) in partitions]:
+            del self._states[execution_id]
 
     def clear(self) -> None:
         """Drop every state."""

@@ -1,15 +1,19 @@
 """What the engine remembers of open executions: which tasks are out since when, and what falls due by itself."""
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from uuid import UUID
 
 import msgspec
 
 from services.workflow.domain import events as e
+from services.workflow.domain.events import Parent
 from services.workflow.domain.state import ExecutionState
-from services.workflow.limits import MIN_DUES_COMPACTED, TASK_GRACE_MS, TASK_LEASE_MS
+from services.workflow.limits import MAX_DECISION_EVENTS, MIN_DUES_COMPACTED, TASK_GRACE_MS, TASK_LEASE_MS
+from shared.bus.tasks import partition_of
 from shared.eventstore.catalogue import DomainEvent
+
+NEVER = 2**62
 
 
 class TaskOut(msgspec.Struct, gc=False):
@@ -25,6 +29,12 @@ class Open(msgspec.Struct):
     deadline: int
     row_status: str
     tasks: dict[str, TaskOut] = {}
+    parent: Parent | None = None
+
+
+def wakes_at(state: ExecutionState) -> int:
+    """Return when the execution is over time: never while it is paused or queued."""
+    return NEVER if state.paused_at is not None or state.queued else state.deadline
 
 
 class Tracking:
@@ -35,9 +45,12 @@ class Tracking:
         self._dues: list[tuple[int, UUID]] = []
 
     def follow(  # noqa: C901, PLR0912 - one case an event
-        self, execution_id: UUID, events: list[DomainEvent], status: str, now: int
+        self, state: ExecutionState, events: list[DomainEvent], now: int
     ) -> None:
-        """Take note of what was recorded."""
+        """Take note of what was recorded; `state` is what it led to."""
+        execution_id, status = state.id, state.status
+        if len(events) >= MAX_DECISION_EVENTS:
+            self._push(execution_id, now)
         known = self.open.get(execution_id)
         for event in events:
             match event:
@@ -46,17 +59,20 @@ class Tracking:
                 case e.StepScheduled(path=path, deadline=deadline) if known is not None:
                     known.tasks[path] = TaskOut(now, deadline)
                 case e.ExecutionStarted(deadline=deadline):
-                    known = self.open[execution_id] = Open(deadline, status)
+                    known = self.open[execution_id] = Open(deadline, status, parent=state.parent)
                 case e.StepFailed(path=path, retry_at=retry_at) if known is not None:
                     known.tasks.pop(path, None)
                     if retry_at is not None:
                         heapq.heappush(self._dues, (retry_at, execution_id))
                 case e.StepStarted(due=due, deadline=deadline):
-                    for at in (due, deadline):
-                        if at is not None:
-                            heapq.heappush(self._dues, (at, execution_id))
-                case e.StepCancelled(path=path) if known is not None:
+                    self._push(execution_id, due, deadline)
+                case e.StepWaiting(deadline=deadline):
+                    self._push(execution_id, deadline)
+                case e.StepCancelled(path=path) | e.StepResultHeld(path=path) if known is not None:
                     known.tasks.pop(path, None)
+                case e.ExecutionResumed() | e.ExecutionRetried() | e.CompensationStarted() | e.ExecutionAdmitted():
+                    self._anew(state, now)
+                    return
                 case e.ExecutionCompleted() | e.ExecutionFailed() | e.ExecutionCancelled():
                     self.open.pop(execution_id, None)
                     self._forget_dues_of_ended()
@@ -65,6 +81,22 @@ class Tracking:
                     pass
         if known is not None:
             known.row_status = status
+            known.deadline = wakes_at(state)
+
+    def _push(self, execution_id: UUID, *times: int | None) -> None:
+        for at in times:
+            if at is not None:
+                heapq.heappush(self._dues, (at, execution_id))
+
+    def _anew(self, state: ExecutionState, now: int) -> None:
+        """Look at the whole state: the times of all steps changed, or it was not open before."""
+        if state.ended:
+            self.open.pop(state.id, None)
+            return
+        known = self.open.get(state.id)
+        tasks = {} if known is None else known.tasks
+        out = {p: tasks.get(p) or TaskOut(now, state.steps[p].deadline or state.deadline) for p in state.open_tasks}
+        self.adopt(state, out)
 
     def _forget_dues_of_ended(self) -> None:
         """Drop what will never be due, once it is most of what there is: a delay may lie a year ahead."""
@@ -72,11 +104,13 @@ class Tracking:
             self._dues = [due for due in self._dues if due[1] in self.open]
             heapq.heapify(self._dues)
 
-    def adopt(self, execution_id: UUID, known: Open, dues: list[int]) -> None:
-        """Take up an execution that was begun before this process."""
-        self.open[execution_id] = known
-        for due in dues:
-            heapq.heappush(self._dues, (due, execution_id))
+    def adopt(self, state: ExecutionState, tasks: dict[str, TaskOut]) -> None:
+        """Take up an execution as it stands."""
+        self.open[state.id] = Open(wakes_at(state), state.status, tasks, state.parent)
+        for path in (*state.open_timers, *state.open_waits, *state.open_holders):
+            self._push(state.id, state.steps[path].due, state.steps[path].deadline)
+        if any("]/" in path for path in state.steps):
+            self._push(state.id, state.started_at)  # iterations that were left for the next decision
 
     def hold_against(self, state: ExecutionState, now: int) -> None:
         """Take over what another process recorded: tasks that ended, tasks that began, what falls due."""
@@ -94,8 +128,15 @@ class Tracking:
         for path in state.open_timers:
             due = state.steps[path].due
             if due is not None and due > now:
-                heapq.heappush(self._dues, (due, state.id))
+                self._push(state.id, due)
         known.row_status = state.status
+        known.deadline = wakes_at(state)
+
+    def forget_partitions(self, partitions: Container[int]) -> None:
+        """Forget what another process follows from now on."""
+        self.open = {i: known for i, known in self.open.items() if partition_of(i) not in partitions}
+        self._dues = [due for due in self._dues if due[1] in self.open]
+        heapq.heapify(self._dues)
 
     def clear(self) -> None:
         """Forget everything, to take it up again from the log."""

@@ -5,12 +5,14 @@ from uuid import UUID
 
 import msgspec
 
+from services.workflow.domain.events import Origin, Parent
 from services.workflow.domain.step_error import StepError
+from services.workflow.domain.walk import Recorded
 from services.workflow.limits import DEFAULT_PRIORITY
 
 
 class Start(msgspec.Struct, frozen=True):
-    """Begin, with an input that fits the definition's schema."""
+    """Begin, with an input that fits the definition's schema. `recorded` steps end as they did elsewhere."""
 
     now: int
     workflow_id: UUID
@@ -20,6 +22,11 @@ class Start(msgspec.Struct, frozen=True):
     trigger: str = "manual"
     priority: int = DEFAULT_PRIORITY
     attributes: dict[str, Any] = {}
+    tags: list[str] = []
+    parent: Parent | None = None
+    forked_from: Origin | None = None
+    queued: bool = False
+    recorded: dict[str, Recorded] = {}
 
 
 class CompleteTask(msgspec.Struct, frozen=True):
@@ -46,11 +53,63 @@ class Wake(msgspec.Struct, frozen=True):
     now: int
 
 
+class Admit(msgspec.Struct, frozen=True):
+    """There is room for an execution that was queued."""
+
+    now: int
+
+
 class Cancel(msgspec.Struct, frozen=True):
-    """Somebody wants it ended."""
+    """Somebody wants it ended, and what it did undone."""
 
     now: int
     reason: str
 
 
-Command = Start | CompleteTask | FailTask | Wake | Cancel
+class Terminate(msgspec.Struct, frozen=True):
+    """Somebody wants it ended at once, undoing nothing."""
+
+    now: int
+    reason: str
+
+
+class Pause(msgspec.Struct, frozen=True):
+    """Begin nothing more until it is resumed."""
+
+    now: int
+    reason: str
+
+
+class Resume(msgspec.Struct, frozen=True):
+    """Go on after a pause."""
+
+    now: int
+
+
+class Retry(msgspec.Struct, frozen=True):
+    """Go on from what did not end well."""
+
+    now: int
+
+
+class Signal(msgspec.Struct, frozen=True):
+    """Something happened that a step may wait for. A second one with the same id changes nothing."""
+
+    now: int
+    id: str
+    name: str
+    data: Any
+
+
+class Decide(msgspec.Struct, frozen=True):
+    """A person decides on an approval."""
+
+    now: int
+    path: str
+    by: str
+    approved: bool
+    comment: str
+    data: Any
+
+
+Command = Start | CompleteTask | FailTask | Wake | Admit | Cancel | Terminate | Pause | Resume | Retry | Signal | Decide

@@ -5,10 +5,13 @@ from uuid import UUID
 
 import msgspec
 
+from services.workflow.domain.events import Parent
 from services.workflow.domain.step_error import StepError
 from services.workflow.limits import DEFAULT_PRIORITY
 
 # Of an execution.
+PENDING = "pending"
+PAUSED = "paused"
 RUNNING = "running"
 WAITING = "waiting"
 COMPLETED = "completed"
@@ -25,8 +28,9 @@ SKIPPED = "skipped"
 class StepState(msgspec.Struct):
     """One step of one execution. `due` is when the engine itself does something next: a retry, the end of a delay.
 
-    `good`, `passed` (skipped, or failed and let pass) and `bad` count how the steps inside ended, so that a join costs
-    the same whatever its size.
+    `good`, `passed` (skipped, or failed and let pass) and `bad` count how the steps or iterations inside ended, so that
+    a join costs the same whatever its size; `begun` counts iterations. `let_pass`: it failed, and the execution goes on
+    or its `on_error` steps run. `closed` is the version at which it ended.
     """
 
     path: str
@@ -43,13 +47,49 @@ class StepState(msgspec.Struct):
     good: int = 0
     passed: int = 0
     bad: int = 0
+    begun: int = 0
+    let_pass: bool = False
+    closed: int = 0
+
+
+class Wait(msgspec.Struct, frozen=True):
+    """What a step waits for: a signal by `name` (`event`), or a decision (`approval`)."""
+
+    kind: str
+    name: str
+    details: dict[str, Any] = {}
+
+
+class Signal(msgspec.Struct, frozen=True):
+    """A signal that no step has taken yet."""
+
+    name: str
+    data: Any
+
+
+class Held(msgspec.Struct, frozen=True):
+    """A worker's result that came during a pause."""
+
+    attempt: int
+    output: Any = None
+    error: StepError | None = None
+
+
+class Undoing(msgspec.Struct):
+    """Steps that are still to be undone before the execution fails (`error`) or is cancelled (`reason`)."""
+
+    steps: list[str]
+    error: StepError | None
+    reason: str | None
+    failed: list[str] = []
 
 
 class ExecutionState(msgspec.Struct):
-    """One execution after `version` events. One writer folds it in place; `scope` is what templates see.
+    """One execution after `version` events. One writer folds it in place; `scope` is what templates at the top see.
 
-    `traceparent` is that of its start: it stands in the meta of each of its events. Of one that is `archived` no more
-    is known than its status row said.
+    `traceparent` is that of its start: it stands in the meta of each of its events. `bases` has, by step, the attempts
+    that were made before somebody asked for the step anew. `size` is that of the history, in bytes. Of one that is
+    `archived` the engine knows no more than its status row said.
     """
 
     id: UUID
@@ -64,6 +104,7 @@ class ExecutionState(msgspec.Struct):
     open_tasks: dict[str, None] = {}
     open_timers: dict[str, None] = {}
     open_holders: dict[str, None] = {}
+    open_waits: dict[str, Wait] = {}
     started_at: int = 0
     deadline: int = 0
     ended_at: int | None = None
@@ -72,6 +113,18 @@ class ExecutionState(msgspec.Struct):
     traceparent: str | None = None
     priority: int = DEFAULT_PRIORITY
     attributes: dict[str, Any] = {}
+    tags: list[str] = []
+    trigger: str = "unknown"
+    parent: Parent | None = None
+    queued: bool = False
+    paused_at: int | None = None
+    held: dict[str, Held] = {}
+    signals: dict[str, Signal] = {}
+    signals_seen: dict[str, None] = {}
+    undoing: Undoing | None = None
+    undone: bool = False
+    bases: dict[str, int] = {}
+    size: int = 0
     archived: bool = False
 
     @property
@@ -86,4 +139,14 @@ class ExecutionState(msgspec.Struct):
 
     def is_open(self, path: str) -> bool:
         """Whether a step has begun and not ended."""
-        return path in self.open_tasks or path in self.open_timers or path in self.open_holders
+        return (
+            path in self.open_tasks
+            or path in self.open_timers
+            or path in self.open_holders
+            or path in self.open_waits
+            or path in self.held
+        )
+
+    def open_paths(self) -> tuple[str, ...]:
+        """Return every step that has begun and not ended, what is inside before what holds it."""
+        return (*self.open_tasks, *self.held, *self.open_timers, *self.open_waits, *reversed(self.open_holders))

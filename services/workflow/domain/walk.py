@@ -1,275 +1,315 @@
 """One walk through a program: from what just happened to where nothing more can be done without the outside."""
 
-import datetime as dt
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from services.workflow.domain import events as e
+from services.workflow.domain import holders, undo, waits
 from services.workflow.domain.evolve import evolve
 from services.workflow.domain.language.program import Node, Program
 from services.workflow.domain.language.steps import (
+    AgentStep,
+    ApprovalStep,
     ConditionalStep,
     DelayStep,
+    EmitStep,
+    ForeachStep,
+    LoopStep,
     ParallelStep,
     TransformStep,
+    WaitForEventStep,
 )
-from services.workflow.domain.outputs import last_output, outputs_of_parallel
-from services.workflow.domain.state import FAILED, ExecutionState
-from services.workflow.domain.step_error import StepError
-from services.workflow.limits import MAX_DELAY_SECONDS, MAX_STEP_RESULT_BYTES, MAX_TASK_PAYLOAD_BYTES
+from services.workflow.domain.outputs import last_output, output_of_agent
+from services.workflow.domain.scope import scope_at
+from services.workflow.domain.state import ExecutionState
+from services.workflow.domain.step_error import StepError, as_step_error
+from services.workflow.domain.where import beside, child, holder_path, is_inside, name_of
+from services.workflow.limits import (
+    MAX_DECISION_EVENTS,
+    MAX_HISTORY_BYTES,
+    MAX_HISTORY_EVENTS,
+    MAX_STEP_RESULT_BYTES,
+    MAX_TASK_PAYLOAD_BYTES,
+)
 from shared.errors import PlatformError
 from shared.eventstore.catalogue import DomainEvent
 
 _encode = msgspec.json.Encoder().encode
 _TOO_LARGE = StepError("result_too_large", f"The output is above {MAX_STEP_RESULT_BYTES:,} bytes.")
 
+Begin = Callable[["Walk", Node, str], None]
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """How a step ended in another execution, from which this one takes it over."""
+
+    output: Any = None
+    error: StepError | None = None
+
 
 class Walk:
     """Collects the events of one decision and folds each into the state as it goes.
 
-    Steps that follow are put on a list rather than called, so that a long definition needs no deep stack.
+    Steps that follow are put on a list rather than called, so that a long definition needs no deep stack. `recorded`
+    steps are not done: they end as they did elsewhere.
     """
 
-    def __init__(self, state: ExecutionState, program: Program, now: int) -> None:
+    def __init__(
+        self, state: ExecutionState, program: Program, now: int, recorded: Mapping[str, Recorded] | None = None
+    ) -> None:
         self.state = state
         self.program = program
         self.now = now
         self.events: list[DomainEvent] = []
-        self._next: deque[Node] = deque()
+        self._recorded = recorded or {}
+        self._next: deque[tuple[Begin, Node, str]] = deque()
+        self._made = 0
+        """Bytes of what this decision made; the history's size counts them once they are written."""
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether this decision may begin further iterations: the next one goes on with the rest."""
+        return len(self.events) < MAX_DECISION_EVENTS
 
     def node(self, path: str) -> Node:
         """Return the node that a step path ends in."""
-        return self.program.nodes[path[path.rfind("/") + 1 :]]
+        return self.program.nodes[name_of(path)]
 
     def emit(self, event: DomainEvent) -> None:
         """Record an event."""
         self.events.append(event)
         evolve(self.state, event)
 
-    def begin(self, node: Node) -> None:
+    def begin(self, node: Node, path: str) -> None:
         """Begin a step when its turn comes."""
-        self._next.append(node)
+        self._next.append((Walk.begin_now, node, path))
+
+    def later(self, work: Begin, node: Node, path: str) -> None:
+        """Do something about a step when its turn comes."""
+        self._next.append((work, node, path))
+
+    def begin_now(self, node: Node, path: str) -> None:
+        """Begin a step: every way through here records at least one event of it."""
+        try:
+            if node.when is not None and not node.when.evaluate(self.scope(node, path)):
+                self.skip(node, path)
+                return
+            recorded = self._recorded.get(path)
+            if recorded is None:
+                _BEGIN.get(type(node.step), _schedule)(self, node, path)
+            else:
+                self.take_over(node, path, recorded)
+        except PlatformError as error:
+            self.fail(node, path, as_step_error(error))
+
+    def take_over(self, node: Node, path: str, recorded: Recorded) -> None:
+        """End a step as it ended elsewhere."""
+        if recorded.error is None:
+            self.record(node, path, recorded.output, copied=True)
+        else:
+            self.fail(node, path, recorded.error)
 
     def run(self) -> None:
         """Begin what is on the list, and what that brings, until all of it waits for the outside."""
-        while self._next and not self.state.ended:
-            node = self._next.popleft()
-            if node.parent is None or node.parent.path in self.state.open_holders:
-                self._begin(node)
+        state = self.state
+        while self._next and not state.ended:
+            full = state.version >= MAX_HISTORY_EVENTS or state.size + self._made >= MAX_HISTORY_BYTES
+            if full and state.undoing is None:
+                self._next.clear()
+                self.fail_execution(history_too_long(state))
+                continue
+            work, node, path = self._next.popleft()
+            # What holds it may have ended meanwhile; a compensation is held by a step that has ended well.
+            if (
+                node.parent is None
+                or holder_path(node, path) in state.open_holders
+                or undo.is_undoing(state, node, path)
+            ):
+                work(self, node, path)
 
-    def schedule(self, node: Node, attempt: int) -> None:
-        """Ask a worker for a step."""
+    def scope(self, node: Node, path: str) -> dict[str, Any]:
+        """Return what the templates of a step see."""
+        return scope_at(self.state, node, path)
+
+    def render(self, node: Node, path: str) -> Any:
+        """Return the payload of a step. Raises what its templates raise."""
         if node.payload is None:
-            raise TypeError(f"{node!r} is no task")
-        try:
-            payload = node.payload.render(self.state.scope)
-        except PlatformError as error:
-            self.fail(node, _as_step_error(error))
-            return
-        if not node.payload.is_static and _size(payload) > MAX_TASK_PAYLOAD_BYTES:
-            self.fail(
-                node, StepError("payload_too_large", f"The step's input is above {MAX_TASK_PAYLOAD_BYTES:,} bytes.")
-            )
-            return
-        deadline = self.now + int((node.timeout_seconds or 0) * 1000)
-        self.emit(e.StepScheduled(self.now, node.path, attempt, payload, deadline))
+            raise TypeError(f"{node!r} has no payload")
+        return node.payload.render(self.scope(node, path))
 
-    def complete(self, node: Node, raw: Any) -> None:
-        """Record a step's output and go on."""
+    def schedule(self, node: Node, path: str, attempt: int) -> None:
+        """Ask a worker for a step."""
         try:
+            payload = self.render(node, path)
+        except PlatformError as error:
+            self.fail(node, path, as_step_error(error))
+            return
+        if node.payload is not None and not node.payload.is_static and self._made_of(payload) > MAX_TASK_PAYLOAD_BYTES:
+            message = f"The step's input is above {MAX_TASK_PAYLOAD_BYTES:,} bytes."
+            self.fail(node, path, StepError("payload_too_large", message))
+            return
+        deadline = self.deadline(node) or self.state.deadline
+        self.emit(e.StepScheduled(self.now, path, attempt, payload, deadline))
+
+    def _made_of(self, value: Any) -> int:
+        """Return the size of a value that this decision made, and count it."""
+        size = size_of(value)
+        self._made += size
+        return size
+
+    def deadline(self, node: Node) -> int | None:
+        """Return when a step that begins now is given up, in Unix milliseconds."""
+        return None if node.timeout_seconds is None else self.now + int(node.timeout_seconds * 1000)
+
+    def complete(self, node: Node, path: str, raw: Any) -> None:
+        """Record what a step gave, as later steps are to see it, and go on."""
+        try:
+            if isinstance(node.step, AgentStep):
+                attempt = self.state.steps[path].attempt
+                raw = output_of_agent(raw, f"{self.state.key}/{path}/{attempt}")
             output = raw if node.mapping is None else node.mapping.apply(raw)
         except PlatformError as error:
-            self.fail(node, _as_step_error(error))
+            self.fail(node, path, as_step_error(error))
             return
         # What a worker says was bounded when it came in; what is made here can be many times what it was made of.
-        if (node.mapping is not None or not node.step.is_task) and _size(output) > MAX_STEP_RESULT_BYTES:
-            self.fail(node, _TOO_LARGE)
+        if (node.mapping is not None or not node.step.is_task) and self._made_of(output) > MAX_STEP_RESULT_BYTES:
+            self.fail(node, path, _TOO_LARGE)
             return
-        step = self.state.steps.get(node.path)
-        self.emit(e.StepCompleted(self.now, node.path, step.attempt if step else 1, output))
-        self._follow(node)
+        self.record(node, path, output)
 
-    def fail_attempt(self, node: Node, error: StepError) -> None:
-        """Record that an attempt failed: try again if the step's policy allows it."""
-        attempt = self.state.steps[node.path].attempt
-        if not node.retry.allows(attempt, error.code, retryable=error.retryable):
-            self.fail(node, error)
-            return
-        retry_at = self.now + node.retry.delay_ms(attempt, seed=f"{self.state.id}/{node.path}")
-        self.emit(e.StepFailed(self.now, node.path, attempt, self._placed(node, error), retry_at=retry_at))
-
-    def fail(self, node: Node, error: StepError) -> None:
-        """Record that a step failed for good, and let whoever holds it decide."""
-        error = self._placed(node, error)
-        step = self.state.steps.get(node.path)
+    def record(self, node: Node, path: str, output: Any, *, copied: bool = False) -> None:
+        """Record a step's output as it is, and go on."""
+        step = self.state.steps.get(path)
         attempt = step.attempt if step else 1
-        self._cancel_inside(node, "the step that holds it failed")
-        if node.step.on_error == "continue":
-            self.emit(e.StepFailed(self.now, node.path, attempt, error, continued=True))
-            self._follow(node)
+        self.emit(e.StepCompleted(self.now, path, attempt, output, node.ends_iteration, copied))
+        self.follow(node, path)
+
+    def fail_attempt(self, node: Node, path: str, error: StepError) -> None:
+        """Record that an attempt failed: try again if the step's policy allows it."""
+        attempt = self.state.steps[path].attempt
+        tried = attempt - self.state.bases.get(path, 0)
+        if not node.retry.allows(tried, error.code, retryable=error.retryable):
+            self.fail(node, path, error)
             return
-        self.emit(e.StepFailed(self.now, node.path, attempt, error))
-        if node.parent is None:
-            self.fail_execution(error)
-        elif isinstance(node.parent.step, ParallelStep):
-            self._join(node.parent)
+        retry_at = self.now + node.retry.delay_ms(tried, seed=f"{self.state.id}/{path}")
+        self.emit(e.StepFailed(self.now, path, attempt, self.placed(path, error), retry_at=retry_at))
+
+    def fail(self, node: Node, path: str, error: StepError) -> None:
+        """Record that a step failed for good, and let its `on_error`, or whoever holds it, decide."""
+        error = self.placed(path, error)
+        step = self.state.steps.get(path)
+        attempt = step.attempt if step else 1
+        if node.children:
+            self.cancel_inside(path, "the step that holds it failed")
+        if node.on_error and not (step and step.let_pass):
+            self.emit(e.StepFailed(self.now, path, attempt, error, handled=True))
+            self.begin(node.on_error[0], child(path, node.on_error[0]))
+        elif node.step.on_error == "continue":
+            self.emit(e.StepFailed(self.now, path, attempt, error, continued=True, last=node.ends_iteration))
+            self.follow(node, path)
         else:
-            self.fail(node.parent, error)
+            self.emit(e.StepFailed(self.now, path, attempt, error))
+            if node.parent is None:
+                self.fail_execution(error)
+            else:
+                holders.child_failed(self, node, path, error)
 
-    def fail_execution(self, error: StepError) -> None:
-        """End the execution by an error."""
-        self._cancel_all("the execution failed")
-        self.emit(e.ExecutionFailed(self.now, error))
+    def skip(self, node: Node, path: str) -> None:
+        """Record that a step was not wanted, and go on."""
+        self.emit(e.StepSkipped(self.now, path, node.ends_iteration))
+        self.follow(node, path)
 
-    def cancel(self, reason: str) -> None:
-        """End the execution because somebody asked for it."""
-        self._cancel_all("the execution was cancelled")
-        self.emit(e.ExecutionCancelled(self.now, reason))
-
-    def _begin(self, node: Node) -> None:
-        try:
-            if node.when is not None and not node.when.evaluate(self.state.scope):
-                self.emit(e.StepSkipped(self.now, node.path))
-                self._follow(node)
-                return
-            match node.step:
-                case TransformStep():
-                    self.complete(node, node.input.render(self.state.scope))
-                case DelayStep():
-                    self.emit(e.StepStarted(self.now, node.path, due=self._due(node), deadline=self._deadline(node)))
-                case ConditionalStep():
-                    self._choose(node)
-                case ParallelStep():
-                    self.emit(e.StepStarted(self.now, node.path, deadline=self._deadline(node)))
-                    self._next.extend(node.children["steps"])
-                case _:
-                    self.schedule(node, 1)
-        except PlatformError as error:
-            self.fail(node, _as_step_error(error))
-
-    def _choose(self, node: Node) -> None:
-        if node.condition is None:
-            raise TypeError(f"{node!r} has no condition")
-        branch = "if_true" if node.condition.evaluate(self.state.scope) else "if_false"
-        self.emit(e.StepStarted(self.now, node.path, branch=branch, deadline=self._deadline(node)))
-        steps = node.children[branch]
-        if steps:
-            self.begin(steps[0])
-        else:
-            self._end_branch(node)
-
-    def _follow(self, node: Node) -> None:
+    def follow(self, node: Node, path: str) -> None:
         """Go on after a step that ended well, was skipped or may fail."""
         if node.next is not None:
-            self.begin(node.next)
+            self.begin(node.next, beside(path, node.next))
         elif node.parent is None:
-            self._end()
-        elif isinstance(node.parent.step, ParallelStep):
-            self._join(node.parent)
+            self.end()
         else:
-            self._end_branch(node.parent)
+            holders.child_ended(self, node, path)
 
-    def _end_branch(self, holder: Node) -> None:
-        branch = self.state.steps[holder.path].branch or "if_false"
-        result = last_output(self.state, holder.children[branch])
-        taken = {"condition_result": branch == "if_true", "branch_taken": branch, "result": result}
-        self.complete(holder, taken)
-
-    def _join(self, holder: Node) -> None:
-        """Complete a parallel step once enough is there, or fail it once that is out of reach.
-
-        `all` is content with steps that were skipped or let pass; `any` and `count:N` want so many that completed, and
-        take what there is only if nothing failed.
-        """
-        if holder.path not in self.state.open_holders or not isinstance(holder.step, ParallelStep):
-            return
-        children = holder.children["steps"]
-        counts = self.state.steps[holder.path]
-        wanted = holder.step.quorum() - (counts.passed if holder.step.wait_for == "all" else 0)
-        still_open = len(children) - counts.good - counts.passed - counts.bad
-        if counts.good < wanted and counts.bad and counts.good + still_open < wanted:
-            self.fail(holder, self._error_inside(children))
-        elif counts.good >= wanted or not still_open:
-            self._cancel_inside(holder, "enough of its siblings completed")
-            self.complete(holder, outputs_of_parallel(self.state, children))
-
-    def _error_inside(self, children: Sequence[Node]) -> StepError:
-        """Return why the last of the steps that failed did."""
-        failed = [self.state.steps[node.path] for node in children if node.path in self.state.steps]
-        errors = [(step.completed_at or 0, step.error) for step in failed if step.status == FAILED and step.error]
-        return max(errors, key=lambda found: found[0])[1]
-
-    def _end(self) -> None:
+    def end(self) -> None:
+        """End the execution with its output."""
+        template = self.program.output
         try:
-            if self.program.output is None:
-                output = last_output(self.state, self.program.top)
-            else:
-                output = self.program.output.render(self.state.scope)
+            output = (
+                last_output(self.state, self.program.top, "") if template is None else template.render(self.state.scope)
+            )
         except PlatformError as error:
-            self.fail_execution(_as_step_error(error))
+            self.fail_execution(as_step_error(error))
             return
-        if self.program.output is not None and _size(output) > MAX_STEP_RESULT_BYTES:
+        if template is not None and size_of(output) > MAX_STEP_RESULT_BYTES:
             self.fail_execution(_TOO_LARGE)
             return
         self.emit(e.ExecutionCompleted(self.now, output))
 
-    def _cancel_inside(self, holder: Node, reason: str) -> None:
-        inside = holder.path + "/"
-        state = self.state
-        for path in (*state.open_tasks, *state.open_timers, *state.open_holders):
-            if path.startswith(inside):
-                self.emit(e.StepCancelled(self.now, path, reason))
+    def fail_execution(self, error: StepError) -> None:
+        """End the execution by an error, once what asks for it is undone."""
+        self.cancel_all("the execution failed")
+        undo.start(self, error, None)
 
-    def _cancel_all(self, reason: str) -> None:
-        state = self.state
-        for path in (*state.open_tasks, *state.open_timers, *state.open_holders):
+    def cancel(self, reason: str) -> None:
+        """End the execution because somebody asked for it, once what asks for it is undone."""
+        self.cancel_all("the execution was cancelled")
+        undo.start(self, None, reason)
+
+    def cancel_inside(self, path: str, reason: str) -> None:
+        """Record that nothing inside a step is needed any more."""
+        self._cancel((inner for inner in self.state.open_paths() if is_inside(inner, path)), reason)
+
+    def cancel_all(self, reason: str) -> None:
+        """Record that no step is needed any more."""
+        self._cancel(self.state.open_paths(), reason)
+
+    def _cancel(self, paths: Iterable[str], reason: str) -> None:
+        for path in paths:
+            if path in self.state.open_waits:
+                self.emit(e.StepWaited(self.now, path, e.NO_LONGER))
             self.emit(e.StepCancelled(self.now, path, reason))
 
-    def _deadline(self, node: Node) -> int | None:
-        return None if node.timeout_seconds is None else self.now + int(node.timeout_seconds * 1000)
-
-    def _due(self, node: Node) -> int:
-        if node.payload is None:
-            raise TypeError(f"{node!r} has no time")
-        when = node.payload.render(self.state.scope)
-        try:
-            # A template may give null for the seconds: which of the two it is follows from the key, not the value.
-            due = _moment(str(when["until"])) if "until" in when else self.now + int(float(when["seconds"]) * 1000)
-        except (ValueError, TypeError, OverflowError) as error:
-            raise BadDelay(f"The delay's time is not one: {error}") from error
-        if due > self.now + MAX_DELAY_SECONDS * 1000:
-            raise BadDelay(f"A delay is at most {MAX_DELAY_SECONDS:,} seconds.")
-        return max(due, self.now)
-
-    def _placed(self, node: Node, error: StepError) -> StepError:
+    def placed(self, path: str, error: StepError) -> StepError:
+        """Return the error with the step that it is of, unless it names one."""
         if error.step is not None:
             return error
-        step = self.state.steps.get(node.path)
-        return msgspec.structs.replace(error, step=node.path, attempt=step.attempt if step else 1)
+        step = self.state.steps.get(path)
+        return msgspec.structs.replace(error, step=path, attempt=step.attempt if step else 1)
 
 
-def _size(value: Any) -> int:
+def history_too_long(state: ExecutionState) -> StepError:
+    """Return why nothing more is recorded of an execution."""
+    return StepError(
+        "history_too_long",
+        f"Its history has {state.version:,} events and {state.size:,} bytes; {MAX_HISTORY_EVENTS:,} events and "
+        f"{MAX_HISTORY_BYTES:,} bytes are the most there can be. Divide the work among child workflows.",
+    )
+
+
+def size_of(value: Any) -> int:
+    """Return the size of a value's JSON in bytes."""
     return len(_encode(value))
 
 
-def _moment(text: str) -> int:
-    until = dt.datetime.fromisoformat(text)
-    if until.tzinfo is None:
-        raise ValueError("it has no offset from UTC")
-    return int(until.timestamp() * 1000)
+def _schedule(walk: Walk, node: Node, path: str) -> None:
+    known = walk.state.steps.get(path)
+    made = walk.state.bases.get(path, 0) if known is None else known.attempt
+    walk.schedule(node, path, made + 1)
 
 
-class BadDelay(PlatformError):
-    """A delay's template did not give a time."""
-
-    code = "bad_delay"
+def _transform(walk: Walk, node: Node, path: str) -> None:
+    walk.complete(node, path, node.input.render(walk.scope(node, path)))
 
 
-def _as_step_error(error: PlatformError) -> StepError:
-    details = dict(error.details)
-    if error.faults:
-        details["errors"] = [msgspec.to_builtins(fault) for fault in error.faults]
-    return StepError(error.code, error.message, details=details)
+_BEGIN: dict[type, Begin] = {
+    TransformStep: _transform,
+    ConditionalStep: holders.begin_conditional,
+    ParallelStep: holders.begin_parallel,
+    ForeachStep: holders.begin_foreach,
+    LoopStep: holders.begin_loop,
+    DelayStep: waits.begin_delay,
+    WaitForEventStep: waits.begin_wait,
+    ApprovalStep: waits.begin_approval,
+    EmitStep: waits.begin_emit,
+}

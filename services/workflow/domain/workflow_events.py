@@ -1,5 +1,6 @@
 """The events of a workflow's definition."""
 
+import datetime as dt
 from typing import Any
 
 import msgspec
@@ -38,6 +39,17 @@ class WorkflowStatusChanged(DomainEvent, frozen=True):
     status: str
 
 
+class WorkflowWebhookRotated(DomainEvent, frozen=True):
+    """A webhook has a new signing key. The one before is good until `previous_until`, if that is said."""
+
+    TYPE = "workflow.workflow-webhook-rotated.v1"
+    PUBLIC = True
+
+    name: str
+    key_version: int
+    previous_until: dt.datetime | None = None
+
+
 class WorkflowDeleted(DomainEvent, frozen=True):
     """A workflow that never ran is gone."""
 
@@ -47,7 +59,9 @@ class WorkflowDeleted(DomainEvent, frozen=True):
     reason: str = "deleted"
 
 
-WORKFLOW_EVENTS = EventCatalogue([WorkflowDefined, WorkflowRevised, WorkflowStatusChanged, WorkflowDeleted])
+WORKFLOW_EVENTS = EventCatalogue(
+    [WorkflowDefined, WorkflowRevised, WorkflowStatusChanged, WorkflowWebhookRotated, WorkflowDeleted]
+)
 
 
 def definition_of(raw: bytes) -> dict[str, Any]:

@@ -10,11 +10,11 @@ from nats.errors import Error as NatsError
 
 from services.workflow.entry.messages import (
     ANSWERS,
-    CANCEL_SUBJECT,
+    CONTROL_SUBJECT,
     REPLY_TO,
     START_SUBJECT,
     Answer,
-    CancelExecution,
+    ControlExecution,
     StartExecution,
 )
 from services.workflow.errors import EngineBusy
@@ -48,9 +48,9 @@ class CommandSender:
         """Start an execution; return once that is durable. Raises what the engine refuses."""
         return await self._send(START_SUBJECT, command)
 
-    async def cancel(self, command: CancelExecution) -> Answer:
-        """Cancel an execution; return once that is durable."""
-        return await self._send(CANCEL_SUBJECT, command)
+    async def control(self, command: ControlExecution) -> Answer:
+        """Tell an execution what to do; return once that is durable. Raises what it refuses."""
+        return await self._send(CONTROL_SUBJECT, command)
 
     async def listen(self) -> None:
         """Begin to hear answers: one subscription for all commands of this process."""
@@ -61,7 +61,7 @@ class CommandSender:
         if waiting is not None and not waiting.done():
             waiting.set_result(message.data)
 
-    async def _send(self, subject: str, command: StartExecution | CancelExecution) -> Answer:
+    async def _send(self, subject: str, command: StartExecution | ControlExecution) -> Answer:
         answer_to = f"{self._prefix}.{new_id().hex}"
         answered: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._waiting[answer_to] = answered

@@ -1,47 +1,43 @@
-"""What the workflow service hears on NATS: commands (durable), workers' results and HTTP tasks (core)."""
+"""What the workflow service hears on NATS of commands, which are durable. Results: `entry/routes.py`."""
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
-from uuid import UUID
 
 import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from services.workflow.app.engine import Engine
+from services.workflow.app.children import Children
+from services.workflow.app.family import CANCEL_CHILD, Orphan
+from services.workflow.app.items import Accepted
 from services.workflow.app.starting import Executions, Request
+from services.workflow.entry.handover import HandOver, Verb, Verbs
 from services.workflow.entry.messages import (
     ANSWERS,
-    CANCEL_SUBJECT,
+    CONTROL_SUBJECT,
     REPLY_TO,
     START_SUBJECT,
     Answer,
-    CancelExecution,
-    Refusal,
+    ControlExecution,
     StartExecution,
 )
-from services.workflow.limits import COMMAND_ACK_WAIT_S, COMMANDS_IN_FLIGHT, ENGINE_MAX_QUEUED, MAX_STEP_RESULT_BYTES
-from shared.bus.durable import DurableConsumer
+from services.workflow.limits import COMMAND_ACK_WAIT_S, COMMANDS_IN_FLIGHT
+from shared.bus.durable import DurableConsumer, Handler
 from shared.bus.envelope import EnvelopeDecoder
 from shared.bus.outcome import Done, Outcome, Poison, Retry
 from shared.bus.streams import COMMANDS
-from shared.bus.tasks import RESULT_SUBJECTS, TaskError, TaskResult
-from shared.errors import InvalidInput, PlatformError
-from shared.limits import NATS_PENDING_BYTES
+from shared.errors import InvalidInput
 
 _log = logging.getLogger(__name__)
-_starts = EnvelopeDecoder(StartExecution)
-_cancels = EnvelopeDecoder(CancelExecution)
-_results = EnvelopeDecoder(TaskResult)
+_orphans = EnvelopeDecoder(Orphan)
 
 
-def consumers(client: Callable[[], Client], executions: Executions) -> list[DurableConsumer]:
-    """Return the readers of the service's commands."""
+def verbs(executions: Executions) -> Verbs:
+    """Return how each command is carried out by the process that owns its execution."""
 
-    async def start_one(command: StartExecution) -> Answer:
-        accepted = await executions.start(
+    async def start(command: StartExecution) -> Accepted:
+        return await executions.start(
             Request(
                 command.execution_id,
                 command.tenant_id,
@@ -54,29 +50,31 @@ def consumers(client: Callable[[], Client], executions: Executions) -> list[Dura
                 command.traceparent,
                 command.priority,
                 command.attributes,
+                command.tags,
+                command.parent,
+                command.forked_from,
             )
         )
-        return Answer(accepted.execution_id, accepted.status, accepted.version, accepted.position)
 
-    async def cancel_one(command: CancelExecution) -> Answer:
-        accepted = await executions.cancel(command.execution_id, command.tenant_id, command.reason, command.actor)
-        return Answer(accepted.execution_id, accepted.status, accepted.version, accepted.position)
+    async def control(command: ControlExecution) -> Accepted:
+        told = command.action.command(command.actor)
+        return await executions.control(command.execution_id, command.tenant_id, told, command.actor)
 
-    async def on_starts(message: Msg) -> Outcome:
-        try:
-            commands = _starts(message.data)
-        except InvalidInput as error:
-            return Poison(error.message)
-        answers = await _all([_answered(c.execution_id, start_one(c)) for c in commands])
-        return await _settle(client(), message, answers)
+    return {START_SUBJECT: Verb(StartExecution, start), CONTROL_SUBJECT: Verb(ControlExecution, control)}
 
-    async def on_cancels(message: Msg) -> Outcome:
-        try:
-            commands = _cancels(message.data)
-        except InvalidInput as error:
-            return Poison(error.message)
-        answers = await _all([_answered(c.execution_id, cancel_one(c)) for c in commands])
-        return await _settle(client(), message, answers)
+
+def consumers(client: Callable[[], Client], table: Verbs, handover: HandOver) -> list[DurableConsumer]:
+    """Return the readers of the service's commands. Replicas share them: each hands on what is another one's."""
+
+    def handler_of(subject: str, verb: Verb[Any]) -> Handler:
+        async def on_commands(message: Msg) -> Outcome:
+            try:
+                commands = verb.decode(message.data)
+            except InvalidInput as error:
+                return Poison(error.message)
+            return await _settle(client(), message, await handover.answers(subject, commands))
+
+        return on_commands
 
     return [
         DurableConsumer(
@@ -84,59 +82,34 @@ def consumers(client: Callable[[], Client], executions: Executions) -> list[Dura
             stream=COMMANDS,
             subject=subject,
             durable=f"workflow-{subject.rpartition('.')[2]}",
-            handler=handler,
+            handler=handler_of(subject, verb),
             max_in_flight=COMMANDS_IN_FLIGHT,
             ack_wait_s=COMMAND_ACK_WAIT_S,
         )
-        for subject, handler in ((START_SUBJECT, on_starts), (CANCEL_SUBJECT, on_cancels))
+        for subject, verb in table.items()
     ]
 
 
-async def listen_to_results(client: Client, engine: Engine) -> None:
-    """Hear workers' results: the hottest subject there is, so it is read without FastStream's cost a message."""
+async def listen_to_parents(client: Client, children: Children) -> None:
+    """Hear of children that their parents let go; one process takes each message."""
 
-    async def on_results(message: Msg) -> None:
+    async def on_orphans(message: Msg) -> None:
         try:
-            results = _results(message.data)
+            orphans = _orphans(message.data)
         except InvalidInput:
-            _log.exception("a message on %s is no list of results", message.subject)
+            _log.exception("a message on %s is no list of children", message.subject)
             return
-        if len(message.data) > MAX_STEP_RESULT_BYTES:
-            results = [_bounded(result) for result in results]
-        engine.results(results)
+        await children.cancel(orphans)
 
-    await client.subscribe(
-        RESULT_SUBJECTS, cb=on_results, pending_msgs_limit=ENGINE_MAX_QUEUED, pending_bytes_limit=NATS_PENDING_BYTES
-    )
-
-
-def _bounded(result: TaskResult) -> TaskResult:
-    size = len(msgspec.json.encode(result.output))
-    if size <= MAX_STEP_RESULT_BYTES:
-        return result
-    error = TaskError("result_too_large", f"The result has {size:,} bytes; {MAX_STEP_RESULT_BYTES:,} are allowed.")
-    return msgspec.structs.replace(result, status="error", output=None, error=error)
-
-
-async def _all(work: list[Coroutine[Any, Any, Answer]]) -> list[Answer]:
-    if len(work) == 1:  # as nearly always: a task of its own would cost as much as the command
-        return [await work[0]]
-    return list(await asyncio.gather(*work))
-
-
-async def _answered(execution_id: UUID, work: Awaitable[Answer]) -> Answer:
-    try:
-        return await work
-    except PlatformError as error:
-        refusal = Refusal(error.code, error.message, error.faults, error.retry_after)
-        return Answer(execution_id, error=refusal)
+    await client.subscribe(CANCEL_CHILD, queue="workflow", cb=on_orphans)
 
 
 async def _settle(client: Client, message: Msg, answers: list[Answer]) -> Outcome:
     """Answer whoever waits. A command that only came at a bad time is delivered again; a wrong one is kept aside."""
     refused = [answer.error for answer in answers if answer.error is not None]
-    if any(error.retry_after is not None for error in refused):
-        return Retry(1.0, refused[0].message)  # whoever waits was told that it is kept, or will be
+    pauses = [error.retry_after for error in refused if error.retry_after is not None]
+    if pauses:
+        return Retry(max(pauses), refused[0].message)  # whoever waits was told that it is kept, or will be
     reply_to = (message.headers or {}).get(REPLY_TO, "")
     if reply_to.startswith(ANSWERS):  # elsewhere, an answer could be taken for a fact or a result
         await client.publish(reply_to, msgspec.json.encode(answers))

@@ -4,7 +4,7 @@ import asyncio
 import datetime as dt
 import re
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Literal
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -14,24 +14,29 @@ from litestar.params import Parameter
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 
 from services.workflow.app.ports import ArchivedHistory
-from services.workflow.app.queries import EventView, ExecutionView, event_view, execution_view, state_of
-from services.workflow.domain.state import ENDED, ExecutionState
-from services.workflow.entry.messages import CancelExecution, StartExecution
-from services.workflow.errors import WorkflowNotActive
-from services.workflow.limits import MAX_EXECUTION_EVENTS_PAGE, MAX_INPUT_BYTES, MAX_REASON_CHARS, MAX_WAIT_SECONDS
+from services.workflow.app.queries import EventView, ExecutionView, event_view, execution_view
+from services.workflow.app.states import state_of
+from services.workflow.domain.language.fields import Priority
+from services.workflow.domain.state import ENDED
+from services.workflow.entry.bodies import whole_body
+from services.workflow.entry.messages import StartExecution
+from services.workflow.entry.views import ONE_EXECUTION, program_of, shown_execution, workflow_row
+from services.workflow.limits import (
+    DEFAULT_PRIORITY,
+    MAX_EXECUTION_EVENTS_PAGE,
+    MAX_INPUT_BYTES,
+    MAX_LABELS_BYTES,
+    MAX_WAIT_SECONDS,
+)
 from shared.auth.scopes import WORKFLOWS_EXECUTE, WORKFLOWS_READ
-from shared.errors import FieldFault, InvalidInput, PlatformError, TooLarge
+from shared.errors import InvalidInput
 from shared.http.idempotency import once
-from shared.http.pages import DEFAULT_LIMIT, Cursor, Limit, Offset, cut, decode_place
 from shared.http.positions import EVENT_POSITION
 from shared.limits import SSE_KEEPALIVE_S, SSE_MIN_INTERVAL_S, VERSION_MAX
-from shared.paging import Place
 from shared.scope import TenantScope
 
 _BASE = "/api/v1/workflows/workflows"
-_ONE = _BASE + "/executions/{execution_id:uuid}"
 _TAGS = ["executions"]
-Status = Literal["pending", "running", "waiting", "paused", "completed", "failed", "cancelled"]
 _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d+)")
 
 
@@ -41,12 +46,9 @@ class ExecuteRequest(msgspec.Struct, forbid_unknown_fields=True):
     workflow_id: str
     input_data: Any = {}
     context: dict[str, Any] = {}
-
-
-class CancelRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Why an execution is cancelled."""
-
-    reason: Annotated[str, msgspec.Meta(max_length=MAX_REASON_CHARS, pattern=r"^[^\x00]*$")] = "cancelled by request"
+    attributes: dict[str, Any] = {}
+    tags: list[str] = []
+    priority: Priority = DEFAULT_PRIORITY
 
 
 class StatusView(msgspec.Struct):
@@ -58,16 +60,6 @@ class StatusView(msgspec.Struct):
     started_at: dt.datetime
     completed_at: dt.datetime | None
     archived: bool = False
-
-
-class ExecutionPage(msgspec.Struct):
-    """A page of executions, newest first; `next_cursor` leads to the next."""
-
-    executions: list[ExecutionView]
-    total: int
-    offset: int
-    limit: int
-    next_cursor: str | None = None
 
 
 class EventPage(msgspec.Struct):
@@ -91,34 +83,6 @@ def _wait_of(request: Request[Any, Any, Any]) -> float:
     return min(float(match[1]), MAX_WAIT_SECONDS) if match else 0.0
 
 
-def _body(raw: bytes) -> ExecuteRequest:
-    if len(raw) > MAX_INPUT_BYTES + 4096:
-        message = f"The input is larger than {MAX_INPUT_BYTES:,} bytes."
-        raise TooLarge(message, faults=[FieldFault("input_data", message, "too_large")])
-    try:
-        return msgspec.json.decode(raw, type=ExecuteRequest)
-    except msgspec.ValidationError as error:
-        text, _, path = str(error).partition(" - at ")
-        where = path.strip("`").removeprefix("$.").removeprefix("$")
-        raise InvalidInput(text + ".", faults=[FieldFault(where, text)]) from error
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise InvalidInput(f"The body is no JSON: {error}.") from error
-
-
-async def _view(state: State, caller: TenantScope, execution_id: UUID, upto: int | None = None) -> ExecutionView:
-    folded = state_of(await state.executions.history(caller, execution_id, upto=upto))
-    return execution_view(folded, await _program(state, caller, folded))
-
-
-async def _program(state: State, caller: TenantScope, execution: ExecutionState) -> Any:
-    if execution.workflow_id is None:
-        return None
-    try:
-        return await state.workflows.program(caller, execution.workflow_id, execution.revision)
-    except PlatformError:
-        return None  # it is gone, or cannot be read any more: the history says all but the types of its steps
-
-
 @post(_BASE + "/execute", opt={"scope": WORKFLOWS_EXECUTE}, summary="Run a workflow", tags=_TAGS)
 async def execute(request: Request[Any, Any, Any], caller: TenantScope, state: State) -> Response[ExecutionView]:
     """Start an execution of an active workflow.
@@ -126,10 +90,10 @@ async def execute(request: Request[Any, Any, Any], caller: TenantScope, state: S
     Answers 202 as soon as the start is durable. With `Prefer: wait=N` it answers 200 with the finished execution if
     that ends within N seconds (at most 60), else 202. With an `Idempotency-Key` it starts once, however often sent.
     """
-    body = _body(await request.body())
+    body = await whole_body(request, ExecuteRequest, MAX_INPUT_BYTES + MAX_LABELS_BYTES)
 
     async def handle(execution_id: UUID) -> Response[Any]:
-        row = await _workflow(state, caller, body.workflow_id)
+        row = await workflow_row(state, caller, body.workflow_id)
         command = StartExecution(
             execution_id,
             caller.tenant_id,
@@ -140,6 +104,9 @@ async def execute(request: Request[Any, Any, Any], caller: TenantScope, state: S
             "http",
             caller.actor,
             request.state.traceparent,
+            body.priority,
+            body.attributes,
+            body.tags,
         )
         ended = False
         with state.endings.expect(caller, execution_id) as ending:
@@ -147,7 +114,7 @@ async def execute(request: Request[Any, Any, Any], caller: TenantScope, state: S
             wait = _wait_of(request)
             if wait:
                 ended = answer.status in ENDED or await ending.wait(wait)
-        found = await _view(state, caller, execution_id)
+        found = await shown_execution(state, caller, execution_id)
         headers = {"Location": f"{_BASE}/executions/{execution_id}"}
         if answer.position:
             headers[EVENT_POSITION] = str(answer.position)
@@ -159,75 +126,20 @@ async def execute(request: Request[Any, Any, Any], caller: TenantScope, state: S
     return await once(request, caller, state.tenants, handle)
 
 
-async def _workflow(state: State, caller: TenantScope, ref: str) -> Any:
-    try:
-        workflow_id, slug = UUID(ref), None
-    except ValueError:
-        workflow_id, slug = None, ref
-    row = await state.workflows.read(caller, workflow_id, slug)
-    if row["status"] != "active":
-        raise WorkflowNotActive(f"The workflow {row['slug']!r} is {row['status']}: activate it first.")
-    return row
-
-
-@get(_BASE + "/executions", opt={"scope": WORKFLOWS_READ}, summary="List executions", tags=_TAGS)
-async def list_executions(
-    caller: TenantScope,
-    state: State,
-    workflow_id: UUID | None = None,
-    status_filter: Annotated[Status | None, Parameter(query="status")] = None,
-    cursor: Cursor = None,
-    offset: Offset = 0,
-    limit: Limit = DEFAULT_LIMIT,
-) -> ExecutionPage:
-    """List executions, newest first, by their status rows: `version` is that of the last change of status.
-
-    Inputs, outputs and steps stand in each one's own page.
-    """
-    before = decode_place(cursor)
-    rows, total = await state.executions.page(
-        caller,
-        workflow_id=workflow_id,
-        status=status_filter,
-        before=before,
-        offset=0 if before else offset,
-        limit=limit + 1,
-    )
-    shown, following = cut(rows, limit, lambda row: Place(row["started_at"], row["id"]))
-    found = [
-        ExecutionView(
-            id=row["id"],
-            tenant_id=row["tenant_id"],
-            workflow_id=row["workflow_id"],
-            workflow_revision=row["workflow_revision"],
-            status=row["status"],
-            version=row["version"],
-            started_at=row["started_at"],
-            created_at=row["started_at"],
-            completed_at=row["completed_at"],
-            duration_ms=None
-            if row["completed_at"] is None
-            else round((row["completed_at"] - row["started_at"]).total_seconds() * 1000),
-        )
-        for row in shown
-    ]
-    return ExecutionPage(found, total, offset, limit, following)
-
-
-@get(_ONE, opt={"scope": WORKFLOWS_READ}, summary="One execution", tags=_TAGS)
+@get(ONE_EXECUTION, opt={"scope": WORKFLOWS_READ}, summary="One execution", tags=_TAGS)
 async def get_execution(caller: TenantScope, state: State, execution_id: UUID) -> ExecutionView:
     """Return an execution with its steps, as its last event left it."""
-    return await _view(state, caller, execution_id)
+    return await shown_execution(state, caller, execution_id)
 
 
-@get(_ONE + "/status", opt={"scope": WORKFLOWS_READ}, summary="Its status", tags=_TAGS)
+@get(ONE_EXECUTION + "/status", opt={"scope": WORKFLOWS_READ}, summary="Its status", tags=_TAGS)
 async def get_status(caller: TenantScope, state: State, execution_id: UUID) -> StatusView:
     """Return where an execution stands: cheap, for those who ask often (the stream is cheaper)."""
     row = await state.executions.row(caller, execution_id)
     return StatusView(row["id"], row["status"], row["version"], row["started_at"], row["completed_at"], row["archived"])
 
 
-@get(_ONE + "/events", opt={"scope": WORKFLOWS_READ}, summary="Its history", tags=_TAGS)
+@get(ONE_EXECUTION + "/events", opt={"scope": WORKFLOWS_READ}, summary="Its history", tags=_TAGS)
 async def get_events(
     caller: TenantScope,
     state: State,
@@ -242,7 +154,7 @@ async def get_events(
     return EventPage([event_view(event) for event in events], len(events), more, archived)
 
 
-@get(_ONE + "/state", opt={"scope": WORKFLOWS_READ}, summary="Its state at any event", tags=_TAGS)
+@get(ONE_EXECUTION + "/state", opt={"scope": WORKFLOWS_READ}, summary="Its state at any event", tags=_TAGS)
 async def get_state(
     caller: TenantScope,
     state: State,
@@ -251,22 +163,10 @@ async def get_state(
 ) -> StateView:
     """Fold the history up to an event: time travel. Without `at_version`, up to now."""
     folded = state_of(await state.executions.history(caller, execution_id, upto=at_version))
-    return StateView(execution_view(folded, await _program(state, caller, folded)), folded.scope)
+    return StateView(execution_view(folded, await program_of(state, caller, folded)), folded.scope)
 
 
-@post(_ONE + "/cancel", opt={"scope": WORKFLOWS_EXECUTE}, summary="Cancel it", tags=_TAGS, status_code=200)
-async def cancel(
-    caller: TenantScope, state: State, execution_id: UUID, data: CancelRequest | None = None
-) -> Response[ExecutionView]:
-    """End an execution. One that ended already stays as it is."""
-    await state.executions.row(caller, execution_id)
-    reason = (data or CancelRequest()).reason
-    answer = await state.sender.cancel(CancelExecution(execution_id, caller.tenant_id, reason, caller.actor))
-    headers = {EVENT_POSITION: str(answer.position)} if answer.position else {}
-    return Response(await _view(state, caller, execution_id), headers=headers)
-
-
-@get(_ONE + "/stream", opt={"scope": WORKFLOWS_READ}, summary="Its events, live", tags=_TAGS)
+@get(ONE_EXECUTION + "/stream", opt={"scope": WORKFLOWS_READ}, summary="Its events, live", tags=_TAGS)
 async def stream(
     request: Request[Any, Any, Any], caller: TenantScope, state: State, execution_id: UUID
 ) -> ServerSentEvent:
@@ -309,11 +209,9 @@ async def _follow(
 
 HANDLERS: list[Any] = [
     execute,
-    list_executions,
     get_execution,
     get_status,
     get_events,
     get_state,
-    cancel,
     stream,
 ]

@@ -1,6 +1,7 @@
 """Starts executions by what tenants publish on `events.<tenant>.external.…`."""
 
 import logging
+import re
 from typing import Any
 from uuid import UUID
 
@@ -8,10 +9,9 @@ import msgspec
 from nats.aio.msg import Msg
 
 from services.workflow.app.ports import Triggered, Triggers
-from services.workflow.app.starting import Executions, Request
-from services.workflow.domain.language.conditions import compile_condition
-from services.workflow.domain.language.templates import compile_template
-from services.workflow.limits import EVENTS_IN_FLIGHT
+from services.workflow.app.starting import Door, Request
+from services.workflow.domain.language.triggering import fire
+from services.workflow.limits import EVENTS_IN_FLIGHT, MAX_TRIGGER_DEPTH
 from shared.bus.cloudevents import tenant_of
 from shared.bus.durable import DurableConsumer
 from shared.bus.outcome import Done, Outcome, Poison, Retry
@@ -20,9 +20,10 @@ from shared.errors import PlatformError, Unavailable
 from shared.ids import derived_id
 
 _log = logging.getLogger(__name__)
+_DEPTH = "ce-depth"  # how many executions lie before the event, each started by what the one before it emitted
 
 
-def trigger_consumer(triggers: Triggers, executions: Executions) -> DurableConsumer:
+def trigger_consumer(triggers: Triggers, executions: Door) -> DurableConsumer:
     """Return the reader of what tenants publish."""
 
     async def on_event(message: Msg) -> Outcome:
@@ -33,9 +34,12 @@ def trigger_consumer(triggers: Triggers, executions: Executions) -> DurableConsu
             return Poison(f"the event is not JSON: {error}")
         subject = message.subject.split(".", 2)[2]
         headers = message.headers or {}
+        depth = depth_of(headers.get(_DEPTH, "0"))
+        if depth is None:
+            return Poison(f"{_DEPTH} is no number from 0 on: {headers[_DEPTH][:100]!r}")
         # Without an id of its own the event is named by its place in the stream, which stays when it comes again.
         event_id = headers.get("ce-id") or str(message.metadata.sequence.stream)
-        event = {"id": event_id, "subject": subject, "type": headers.get("ce-type"), "data": data}
+        event = {"id": event_id, "subject": subject, "type": headers.get("ce-type"), "data": data, "depth": depth}
         refused: list[str] = []
         try:
             for triggered in await triggers.of(tenant_id):
@@ -56,21 +60,24 @@ def trigger_consumer(triggers: Triggers, executions: Executions) -> DurableConsu
     )
 
 
-async def _start(executions: Executions, triggered: Triggered, tenant_id: UUID, event: dict[str, Any]) -> list[str]:
+async def _start(executions: Door, triggered: Triggered, tenant_id: UUID, event: dict[str, Any]) -> list[str]:
     scope = {"event": event, "tenant": {"id": str(tenant_id)}}
     trigger = triggered.trigger
     try:
-        if trigger.condition is not None and not compile_condition(trigger.condition).evaluate(scope):
+        fired = fire(trigger, scope, event["data"])
+        if fired is None:
             return []
-        value = event["data"] if trigger.input is None else compile_template(trigger.input).render(scope)
+        if event["depth"] > MAX_TRIGGER_DEPTH:
+            why = f"{event['depth']} executions lie before the event, each started by the one before: a loop?"
+            return [f"workflow {triggered.workflow_id}: trigger_too_deep: {why} At most {MAX_TRIGGER_DEPTH} may."]
         await executions.start(
             Request(
                 derived_id("event-trigger", tenant_id, triggered.workflow_id, event["subject"], event["id"]),
                 tenant_id,
                 str(triggered.workflow_id),
                 triggered.revision,
-                value,
-                {"event": {name: event[name] for name in ("id", "subject", "type")}},
+                fired.input,
+                {"event": {name: event[name] for name in ("id", "subject", "type", "depth")}},
                 "event",
                 "service:workflow",
                 None,
@@ -81,6 +88,11 @@ async def _start(executions: Executions, triggered: Triggered, tenant_id: UUID, 
             raise
         return [f"workflow {triggered.workflow_id}: {error.code}: {error.message}"]
     return []
+
+
+def depth_of(text: str) -> int | None:
+    """Return the depth that a header says, None if it says none."""
+    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None
 
 
 def matches(pattern: str, subject: str) -> bool:

@@ -10,22 +10,22 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.params import Parameter
 
-from services.workflow.app.definitions import ACTIVE, ARCHIVED, Definitions
+from services.workflow.app.definitions import ACTIVE, ARCHIVED, Definitions, Written
 from services.workflow.app.ports import WorkflowFilter
 from services.workflow.domain.language.parsing import parse_definition
 from services.workflow.domain.language.program import compile_program
-from services.workflow.entry.bodies import json_object
-from services.workflow.errors import WorkflowExists
+from services.workflow.domain.language.warnings import warnings_of
+from services.workflow.entry.bodies import definition_object
 from services.workflow.limits import DEFAULT_EXECUTION_TIMEOUT_SECONDS, DEFAULT_MAX_RETRIES
 from shared.auth.scopes import WORKFLOWS_READ, WORKFLOWS_WRITE
-from shared.errors import InvalidInput
+from shared.errors import FieldFault, InvalidInput
 from shared.http.idempotency import once
 from shared.http.pages import DEFAULT_LIMIT, Cursor, Limit, Offset, Word, cut, decode_place
 from shared.http.positions import EVENT_POSITION, reached
 from shared.paging import Place
 from shared.scope import TenantScope
 
-_BASE = "/api/v1/workflows/workflows"
+WORKFLOWS = "/api/v1/workflows/workflows"
 _TAGS = ["workflows"]
 
 
@@ -58,6 +58,12 @@ class WorkflowView(msgspec.Struct):
     updated_at: dt.datetime
 
 
+class WrittenWorkflow(WorkflowView):
+    """A workflow after a change, and what may surprise its author: warnings refuse nothing."""
+
+    warnings: list[FieldFault]
+
+
 class WorkflowPage(msgspec.Struct):
     """A page of workflows, oldest first."""
 
@@ -68,28 +74,13 @@ class WorkflowPage(msgspec.Struct):
     next_cursor: str | None = None
 
 
-class RevisionView(msgspec.Struct):
-    """One revision of a workflow."""
-
-    revision: int
-    definition: msgspec.Raw
-    created_by: str
-    created_at: dt.datetime
-
-
-class RevisionPage(msgspec.Struct):
-    """Every revision of a workflow, newest first."""
-
-    revisions: list[RevisionView]
-    total: int
-
-
 class Validation(msgspec.Struct):
-    """A definition that could run."""
+    """A definition that could run, and what about it may surprise its author."""
 
     valid: bool
     slug: str
     steps: int
+    warnings: list[FieldFault]
 
 
 def view(row: Any) -> WorkflowView:
@@ -124,16 +115,15 @@ def view(row: Any) -> WorkflowView:
     )
 
 
-async def _answer(
-    state: State, caller: TenantScope, workflow_id: UUID, position: int | None, status: int
-) -> Response[Any]:
+async def _answer(state: State, caller: TenantScope, workflow_id: UUID, written: Written, status: int) -> Response[Any]:
     row = await state.workflows.read(caller, workflow_id, None)
     headers = {"ETag": f'"{row["stream_version"]}"'}
-    if position is not None:
-        headers[EVENT_POSITION] = str(position)
+    if written.position is not None:
+        headers[EVENT_POSITION] = str(written.position)
     if status == 201:  # noqa: PLR2004
-        headers["Location"] = f"{_BASE}/{workflow_id}"
-    return Response(view(row), status_code=status, headers=headers)
+        headers["Location"] = f"{WORKFLOWS}/{workflow_id}"
+    shown = WrittenWorkflow(**msgspec.structs.asdict(view(row)), warnings=written.warnings)
+    return Response(shown, status_code=status, headers=headers)
 
 
 def _if_match(request: Request[Any, Any, Any]) -> int | None:
@@ -150,18 +140,20 @@ def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-@post(_BASE, opt={"scope": WORKFLOWS_WRITE}, summary="Define a workflow", tags=_TAGS)
-async def create_workflow(request: Request[Any, Any, Any], caller: TenantScope, state: State) -> Response[WorkflowView]:
-    """Define a workflow: the body is its definition. It is a draft until it is activated (or `status: active`)."""
-    body = json_object(await request.body())
+@post(WORKFLOWS, opt={"scope": WORKFLOWS_WRITE}, summary="Define a workflow", tags=_TAGS)
+async def create_workflow(
+    request: Request[Any, Any, Any], caller: TenantScope, state: State
+) -> Response[WrittenWorkflow]:
+    """Define a workflow: the body is its definition, in JSON or (`Content-Type: application/yaml`) in YAML.
+
+    It is a draft until it is activated (or `status: active`). `warnings` of the answer say what may surprise.
+    """
+    body = await definition_object(request)
     definitions: Definitions = state.definitions
 
     async def handle(workflow_id: UUID) -> Response[Any]:
-        try:
-            position = await definitions.create(caller, workflow_id, body, _now())
-        except WorkflowExists as repeated:  # by this very request, which broke off before it was answered
-            position = repeated.position
-        return await _answer(state, caller, workflow_id, position, 201)
+        written = await definitions.create(caller, workflow_id, body, _now())
+        return await _answer(state, caller, workflow_id, written, 201)
 
     return await once(request, caller, state.tenants, handle)
 
@@ -177,7 +169,7 @@ def _filter(
 
 
 @get(
-    _BASE, opt={"scope": WORKFLOWS_READ}, summary="List workflows", tags=_TAGS,
+    WORKFLOWS, opt={"scope": WORKFLOWS_READ}, summary="List workflows", tags=_TAGS,
     dependencies={"wanted": Provide(_filter, sync_to_thread=False)},
 )  # fmt: skip
 async def list_workflows(
@@ -197,7 +189,7 @@ async def list_workflows(
     return WorkflowPage([view(row) for row in shown], total, offset, limit, following)
 
 
-@get(_BASE + "/{workflow_id:uuid}", opt={"scope": WORKFLOWS_READ}, summary="One workflow", tags=_TAGS)
+@get(WORKFLOWS + "/{workflow_id:uuid}", opt={"scope": WORKFLOWS_READ}, summary="One workflow", tags=_TAGS)
 async def get_workflow(
     request: Request[Any, Any, Any], caller: TenantScope, state: State, workflow_id: UUID
 ) -> Response[WorkflowView]:
@@ -207,18 +199,18 @@ async def get_workflow(
     return Response(view(row), headers={"ETag": f'"{row["stream_version"]}"'})
 
 
-@patch(_BASE + "/{workflow_id:uuid}", opt={"scope": WORKFLOWS_WRITE}, summary="Revise a workflow", tags=_TAGS)
+@patch(WORKFLOWS + "/{workflow_id:uuid}", opt={"scope": WORKFLOWS_WRITE}, summary="Revise a workflow", tags=_TAGS)
 async def revise_workflow(
     request: Request[Any, Any, Any], caller: TenantScope, state: State, workflow_id: UUID
-) -> Response[WorkflowView]:
-    """Change fields of the definition: a new revision. Executions that run stay on theirs."""
-    changes = json_object(await request.body())
-    position = await state.definitions.revise(caller, workflow_id, changes, _now(), _if_match(request))
-    return await _answer(state, caller, workflow_id, position, 200)
+) -> Response[WrittenWorkflow]:
+    """Change fields of the definition (JSON or YAML): a new revision. Executions that run stay on theirs."""
+    changes = await definition_object(request)
+    written = await state.definitions.revise(caller, workflow_id, changes, _now(), _if_match(request))
+    return await _answer(state, caller, workflow_id, written, 200)
 
 
 @delete(
-    _BASE + "/{workflow_id:uuid}", opt={"scope": WORKFLOWS_WRITE}, summary="Delete a workflow", tags=_TAGS,
+    WORKFLOWS + "/{workflow_id:uuid}", opt={"scope": WORKFLOWS_WRITE}, summary="Delete a workflow", tags=_TAGS,
     status_code=204,
 )  # fmt: skip
 async def delete_workflow(
@@ -229,37 +221,31 @@ async def delete_workflow(
     return Response(None, status_code=204, headers={EVENT_POSITION: str(position)})
 
 
-@post(_BASE + "/{workflow_id:uuid}/activate", opt={"scope": WORKFLOWS_WRITE}, summary="Activate", tags=_TAGS)
-async def activate_workflow(caller: TenantScope, state: State, workflow_id: UUID) -> Response[WorkflowView]:
+@post(WORKFLOWS + "/{workflow_id:uuid}/activate", opt={"scope": WORKFLOWS_WRITE}, summary="Activate", tags=_TAGS)
+async def activate_workflow(caller: TenantScope, state: State, workflow_id: UUID) -> Response[WrittenWorkflow]:
     """Let it run: the whole definition is validated once more."""
-    position = await state.definitions.set_status(caller, workflow_id, ACTIVE, _now())
-    return await _answer(state, caller, workflow_id, position, 200)
+    written = await state.definitions.set_status(caller, workflow_id, ACTIVE, _now())
+    return await _answer(state, caller, workflow_id, written, 200)
 
 
-@post(_BASE + "/{workflow_id:uuid}/archive", opt={"scope": WORKFLOWS_WRITE}, summary="Archive", tags=_TAGS)
-async def archive_workflow(caller: TenantScope, state: State, workflow_id: UUID) -> Response[WorkflowView]:
+@post(WORKFLOWS + "/{workflow_id:uuid}/archive", opt={"scope": WORKFLOWS_WRITE}, summary="Archive", tags=_TAGS)
+async def archive_workflow(caller: TenantScope, state: State, workflow_id: UUID) -> Response[WrittenWorkflow]:
     """Let it start no more; what runs goes on to its end."""
-    position = await state.definitions.set_status(caller, workflow_id, ARCHIVED, _now())
-    return await _answer(state, caller, workflow_id, position, 200)
+    written = await state.definitions.set_status(caller, workflow_id, ARCHIVED, _now())
+    return await _answer(state, caller, workflow_id, written, 200)
 
 
-@get(_BASE + "/{workflow_id:uuid}/revisions", opt={"scope": WORKFLOWS_READ}, summary="Its revisions", tags=_TAGS)
-async def list_revisions(caller: TenantScope, state: State, workflow_id: UUID) -> RevisionPage:
-    """Return every revision, newest first."""
-    await state.workflows.read(caller, workflow_id, None)
-    rows = await state.workflows.revisions(caller, workflow_id)
-    found = [RevisionView(r["revision"], msgspec.Raw(r["definition"]), r["created_by"], r["created_at"]) for r in rows]
-    return RevisionPage(found, len(found))
-
-
-@post(_BASE + "/validate", opt={"scope": WORKFLOWS_READ}, summary="Check a definition", tags=_TAGS, status_code=200)
+@post(WORKFLOWS + "/validate", opt={"scope": WORKFLOWS_READ}, summary="Check a definition", tags=_TAGS, status_code=200)
 async def validate_workflow(request: Request[Any, Any, Any]) -> Validation:
-    """Say whether a definition could run; 422 lists every fault with its path and position."""
-    body = json_object(await request.body())
+    """Say whether a definition (JSON or YAML) could run, and what about it may surprise.
+
+    422 lists every fault with its path and position.
+    """
+    body = await definition_object(request)
     body.pop("status", None)
     definition = parse_definition(body)
     program = compile_program(definition)
-    return Validation(True, definition.effective_slug(), len(program.nodes))
+    return Validation(True, definition.effective_slug(), len(program.nodes), warnings_of(definition))
 
 
 HANDLERS: list[Any] = [
@@ -270,6 +256,5 @@ HANDLERS: list[Any] = [
     delete_workflow,
     activate_workflow,
     archive_workflow,
-    list_revisions,
     validate_workflow,
 ]

@@ -1,23 +1,26 @@
 """An engine on a log in memory: what it writes, what it sends, and a hand on the time that a commit takes."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Self
 from uuid import UUID
 
 from prometheus_client import CollectorRegistry
 
 from services.workflow.app.engine import Engine
-from services.workflow.app.items import Accepted, CancelItem, StartItem
+from services.workflow.app.family import Orphan
+from services.workflow.app.items import Accepted, Control, ControlItem, StartItem
 from services.workflow.app.ports import Resolved, StatusRow, Transition
 from services.workflow.app.recording import Recorder
 from services.workflow.app.states import States
 from services.workflow.app.tracking import Tracking
+from services.workflow.domain import commands as c
 from services.workflow.domain.events import EXECUTION_EVENTS
 from services.workflow.domain.language.program import Program
 from services.workflow.errors import StoreAway
 from services.workflow.metrics import EngineMetrics
-from shared.bus.tasks import Task, TaskResult
+from shared.bus.tasks import PARTITIONS, Task, TaskResult, partition_of
 from shared.eventstore.catalogue import DomainEvent
 from shared.eventstore.event import RecordedEvent, Snapshot
 from shared.eventstore.group_commit import commit_units
@@ -27,6 +30,7 @@ from shared.tail.waker import Waker
 from tests.unit.workflow_engine.scenario import TENANT, WORKFLOW
 
 PATIENCE_S = 10.0
+LEASE_S = 3600.0
 
 
 class Store:
@@ -68,9 +72,10 @@ class Store:
     async def save_snapshot(self, snapshot: Snapshot) -> None:
         await self.log.save_snapshot(snapshot)
 
-    async def open_executions(self, after: UUID, limit: int) -> list[UUID]:
+    async def open_executions(self, partitions: Sequence[int], after: UUID, limit: int) -> list[UUID]:
         self._reached()
-        return sorted(i for i, row in self.rows.items() if row.completed_at is None and i > after)[:limit]
+        mine = {i: row for i, row in self.rows.items() if partition_of(i) in partitions and i > after}
+        return sorted(i for i, row in mine.items() if row.completed_at is None)[:limit]
 
     async def archived(self, ids: Sequence[UUID]) -> Mapping[UUID, StatusRow]:
         return {}
@@ -104,13 +109,43 @@ class Sent:
 
     def __init__(self) -> None:
         self.tasks: list[Task] = []
+        self.ends: list[TaskResult] = []
+        self.orphans: list[Orphan] = []
 
     async def send(self, tasks: Sequence[tuple[str, Task]]) -> None:
         self.tasks += [task for _, task in tasks]
 
+    async def tell_family(self, ends: Sequence[TaskResult], orphans: Sequence[Orphan]) -> None:
+        self.ends += ends
+        self.orphans += orphans
+
+
+class Elsewhere:
+    """`Routes` that keeps what is for other processes."""
+
+    def __init__(self) -> None:
+        self.results: list[TaskResult] = []
+        self.opened: set[int] = set()
+        self.told = 0
+
+    async def open(self, partitions: Collection[int]) -> None:
+        self.opened |= set(partitions)
+
+    def close(self, partitions: Collection[int]) -> None:
+        self.opened -= set(partitions)
+
+    def follow(self, owners: Mapping[int, UUID]) -> None:
+        pass
+
+    def forward(self, results: Sequence[TaskResult]) -> None:
+        self.results += results
+
+    def tell(self, taken: Collection[int] = ()) -> None:
+        self.told += 1
+
 
 class House:
-    """The engine with all around it; `async with` runs it."""
+    """The engine with all around it; `async with` runs it on all partitions."""
 
     def __init__(self, program: Program, store: Store | None = None) -> None:
         self.store = store or Store()
@@ -120,11 +155,14 @@ class House:
         metrics = EngineMetrics(CollectorRegistry())
         states = States(self.store, self.programs)
         recorder = Recorder(self.store, states, self.tracking, self.sent, Waker("workflow"), metrics)
-        self.engine = Engine(self.store, states, self.tracking, recorder, metrics)
+        self.elsewhere = Elsewhere()
+        self.engine = Engine(self.store, states, self.tracking, recorder, metrics, self.elsewhere)
         self._running: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         self._running = asyncio.create_task(self.engine.run())
+        self.engine.may_act_until(math.inf)
+        self.engine.adopt(range(PARTITIONS), handed=False)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -141,8 +179,13 @@ class House:
         return asyncio.create_task(self.engine.start(item))
 
     def cancel(self, execution_id: UUID, tenant_id: UUID = TENANT) -> "asyncio.Task[Accepted]":
+        return self.tell(execution_id, c.Cancel(0, "why"), tenant_id)
+
+    def tell(self, execution_id: UUID, command: Control, tenant_id: UUID = TENANT) -> "asyncio.Task[Accepted]":
         done: asyncio.Future[Accepted] = asyncio.get_running_loop().create_future()
-        return asyncio.create_task(self.engine.cancel(CancelItem(execution_id, tenant_id, "why", "user:test", done)))
+        return asyncio.create_task(
+            self.engine.control(ControlItem(execution_id, tenant_id, command, "user:test", done))
+        )
 
     def done(self, execution_id: UUID, path: str, output: Any = None, attempt: int = 1) -> None:
         self.engine.results([TaskResult(execution_id, path, attempt, "ok", output)])

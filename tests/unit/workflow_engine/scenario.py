@@ -13,14 +13,17 @@ from services.workflow.domain.events import (
     ExecutionCancelled,
     ExecutionCompleted,
     ExecutionFailed,
+    StepCompleted,
     StepFailed,
     StepScheduled,
+    StepWaited,
 )
 from services.workflow.domain.evolve import evolve
 from services.workflow.domain.language.parsing import parse_definition
 from services.workflow.domain.language.program import Program, compile_program
 from services.workflow.domain.state import ExecutionState
 from services.workflow.domain.step_error import StepError
+from services.workflow.limits import MAX_DECISION_EVENTS
 from shared.eventstore.catalogue import DomainEvent
 
 EXECUTION = UUID(int=1)
@@ -54,6 +57,22 @@ def delay(name: str, seconds: Any, **fields: Any) -> dict[str, Any]:
     return {"type": "delay", "name": name, "seconds": seconds, **fields}
 
 
+def foreach(name: str, items: Any, *steps: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {"type": "foreach", "name": name, "items": items, "steps": list(steps), **fields}
+
+
+def loop(name: str, condition: str, *steps: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {"type": "loop", "name": name, "condition": condition, "steps": list(steps), **fields}
+
+
+def wait(name: str, event: str = "go", **fields: Any) -> dict[str, Any]:
+    return {"type": "wait_for_event", "name": name, "event": event, **fields}
+
+
+def approval(name: str, **fields: Any) -> dict[str, Any]:
+    return {"type": "approval", "name": name, **fields}
+
+
 def program_of(steps: Sequence[dict[str, Any]], **fields: Any) -> Program:
     return compile_program(parse_definition({"name": "A workflow", "steps": list(steps), **fields}))
 
@@ -78,14 +97,22 @@ class Scenario:
         self.program = program
         self.state = ExecutionState(EXECUTION, TENANT)
         self.events: list[DomainEvent] = []
+        self.told: list[c.Command] = []
         self.new: list[DomainEvent] = []
         self._now = BEGIN
         self.tell(c.Start(BEGIN, WORKFLOW, 1, {} if input_ is None else input_, {"who": "test"}))
 
     def tell(self, command: c.Command) -> "Scenario":
-        self.new = decide(self.state, self.program, command)
-        self.events += self.new
+        self.new = self._tell(command)
+        while len(self.new) >= MAX_DECISION_EVENTS and (more := self._tell(c.Wake(self._now))):
+            self.new += more
         return self
+
+    def _tell(self, command: c.Command) -> list[DomainEvent]:
+        self.told.append(command)
+        new = decide(self.state, self.program, command)
+        self.events += new
+        return new
 
     def at(self, milliseconds: int) -> "Scenario":
         self._now = BEGIN + milliseconds
@@ -102,6 +129,24 @@ class Scenario:
 
     def cancel(self) -> "Scenario":
         return self.tell(c.Cancel(self._now, "because"))
+
+    def terminate(self) -> "Scenario":
+        return self.tell(c.Terminate(self._now, "because"))
+
+    def pause(self) -> "Scenario":
+        return self.tell(c.Pause(self._now, "because"))
+
+    def resume(self) -> "Scenario":
+        return self.tell(c.Resume(self._now))
+
+    def retry(self) -> "Scenario":
+        return self.tell(c.Retry(self._now))
+
+    def signal(self, name: str = "go", data: Any = None, id_: str = "1") -> "Scenario":
+        return self.tell(c.Signal(self._now, id_, name, data))
+
+    def decide(self, path: str, by: str = "user:1", data: Any = None, *, approved: bool = True) -> "Scenario":
+        return self.tell(c.Decide(self._now, path, by, approved, "", data))
 
     @property
     def story(self) -> list[str]:
@@ -144,9 +189,13 @@ def _told(event: DomainEvent) -> str:
     match event:
         case StepScheduled(path=path, attempt=attempt):
             return f"scheduled {path} {attempt}"
-        case StepFailed(path=path, error=error, retry_at=retry_at, continued=continued):
-            then = " retry" if retry_at is not None else " continued" if continued else ""
-            return f"failed {path} {error.code}{then}"
+        case StepFailed(path=path, error=error):
+            then = " retry" if event.retry_at is not None else " continued" if event.continued else ""
+            return f"failed {path} {error.code}{then}{' handled' if event.handled else ''}"
+        case StepWaited(path=path, outcome=outcome):
+            return f"waited {path} {outcome}"
+        case StepCompleted(path=path, copied=True):
+            return f"copied {path}"
         case ExecutionCompleted() | ExecutionFailed() | ExecutionCancelled():
             return kind
     held = getattr(event, "path", None)

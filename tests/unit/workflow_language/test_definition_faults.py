@@ -13,6 +13,7 @@ from services.workflow import limits
 from services.workflow.domain.language.definition import Definition
 from services.workflow.domain.language.errors import DefinitionInvalid
 from services.workflow.domain.language.parsing import parse_definition
+from services.workflow.domain.language.steps import STEP_TYPES
 
 Faults = list[tuple[str, str]]
 
@@ -118,7 +119,7 @@ HTTP = {"type": "http", "name": "call", "url": "https://example.org/{input.id}"}
         # conditional
         (
             definition({"type": "conditional", "name": "c", "condition": "$.input.x"}),
-            [("steps[0].if_true", "missing_field")],
+            [("steps[0].if_true", "no_steps")],
         ),
         (
             definition({"type": "conditional", "name": "c", "condition": "$.input.x", "if_true": []}),
@@ -273,7 +274,7 @@ def test_accepts_and_encodes_to_what_was_written(raw: dict[str, Any]) -> None:
 def test_all_faults_come_in_one_answer() -> None:
     raw = definition(
         transform("a", "{later.x}"),
-        {"type": "foreach", "name": "each", "steps": [{"name": "inner"}]},
+        {"type": "teleport", "name": "each", "steps": [{"name": "inner"}]},
         transform("b", "{inner.x}{each.y}", when="$.a =="),
         transform("c", speed=1),
         transform("a"),
@@ -394,9 +395,12 @@ junk = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ["name", "type", "steps", "if_true", "condition", "input", "retry", "url", "wait_for", "seconds"]
+                sorted(
+                    {field.encode_name for kind in STEP_TYPES.values() for field in msgspec.structs.fields(kind)}
+                    | {"type"}
+                )
             ),
-            inner | st.sampled_from(["http", "parallel", "conditional", "transform", "delay", "mcp_tool"]),
+            inner | st.sampled_from(sorted(STEP_TYPES)),
             max_size=6,
         )
     ),

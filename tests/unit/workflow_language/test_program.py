@@ -39,15 +39,15 @@ NESTED = program(
 
 
 def test_nodes_by_name_with_their_places() -> None:
-    assert {name: (node.path, node.role, node.index) for name, node in NESTED.nodes.items()} == {
-        "first": ("first", "top", 0),
-        "choice": ("choice", "top", 1),
-        "yes_1": ("choice/yes_1", "branch:if_true", 0),
-        "yes_2": ("choice/yes_2", "branch:if_true", 1),
-        "both": ("choice/both", "branch:if_false", 0),
-        "left": ("choice/both/left", "parallel", 0),
-        "right": ("choice/both/right", "parallel", 1),
-        "last": ("last", "top", 2),
+    assert {name: (node.path, node.branch) for name, node in NESTED.nodes.items()} == {
+        "first": ("first", None),
+        "choice": ("choice", None),
+        "yes_1": ("choice/yes_1", "if_true"),
+        "yes_2": ("choice/yes_2", "if_true"),
+        "both": ("choice/both", "if_false"),
+        "left": ("choice/both/left", "steps"),
+        "right": ("choice/both/right", "steps"),
+        "last": ("last", None),
     }
     assert [node.name for node in walk(NESTED.top)] == list(NESTED.nodes)
 
@@ -57,7 +57,6 @@ def test_links() -> None:
     assert NESTED.first is nodes["first"]
     follows = {name: node.next.name for name, node in nodes.items() if node.next is not None}
     assert follows == {"first": "choice", "choice": "last", "yes_1": "yes_2"}
-    assert nodes["left"].siblings == (nodes["left"], nodes["right"])
     assert nodes["left"].parent is nodes["both"]
     assert nodes["both"].parent is nodes["choice"]
     assert nodes["choice"].parent is None

@@ -21,7 +21,7 @@ def test_every_step_type_is_in_it() -> None:
     tags = {
         held["properties"]["type"]["enum"][0]
         for held in definition_schema()["$defs"].values()
-        if "type" in held["properties"]
+        if "type" in held.get("properties", ())
     }
     assert set(STEP_TYPES) <= tags
 
@@ -46,6 +46,8 @@ def test_every_step_type_is_in_it() -> None:
             },
             True,
         ),
+        ({"name": "x", "steps": [{"type": "foreach", "name": "e", "items": "{input}", "as": "x", "steps": []}]}, True),
+        ({"name": "x", "steps": [{"type": "transform", "name": "a", "on_error": [{"type": "fly"}]}]}, False),
         ({"name": "x", "steps": []}, False),
         ({"name": "x", "steps": [{"type": "fly", "name": "a"}]}, False),
         ({"name": "x", "steps": [{"type": "transform", "name": "1"}]}, False),

@@ -52,7 +52,7 @@ CREATE TABLE workflow.archived_executions (
 );
 SELECT platform.protect_table('workflow', 'archived_executions', 'SELECT', 'SELECT, INSERT');
 
--- What archived executions add to the counters of their workflow: a rebuild begins with it.
+-- What archived executions add to workflow_counters, workflow_periods and workflow_durations: a rebuild begins with it.
 CREATE TABLE workflow.archived_counts (
     tenant_id         uuid NOT NULL,
     workflow_id       uuid PRIMARY KEY,
@@ -62,10 +62,16 @@ CREATE TABLE workflow.archived_counts (
     total_duration_ms double precision NOT NULL
 );
 SELECT platform.protect_table('workflow', 'archived_counts', 'SELECT', 'SELECT, INSERT, UPDATE');
+CREATE TABLE workflow.archived_periods (LIKE workflow.workflow_periods INCLUDING CONSTRAINTS INCLUDING INDEXES);
+SELECT platform.protect_table('workflow', 'archived_periods', 'SELECT', 'SELECT, INSERT, UPDATE');
+CREATE TABLE workflow.archived_durations (LIKE workflow.workflow_durations INCLUDING CONSTRAINTS INCLUDING INDEXES);
+SELECT platform.protect_table('workflow', 'archived_durations', 'SELECT', 'SELECT, INSERT, UPDATE');
 
-GRANT DELETE ON workflow.executions TO agentic_workflow_worker;
+GRANT DELETE ON workflow.executions, workflow.execution_attributes TO agentic_workflow_worker;
 -- Rows that go by DELETE and not with their partition: vacuum comes after 1 %, not after 20.
 ALTER TABLE workflow.executions SET (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 10000);
+ALTER TABLE workflow.execution_attributes
+    SET (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 10000);
 ALTER TABLE workflow.events_other SET (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 10000);
 ALTER TABLE workflow.events_default SET (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 10000);
 
@@ -168,9 +174,10 @@ DROP FUNCTION workflow.drop_event_period, workflow.event_survivors, workflow.pur
     workflow.delete_unplaced_events;
 DROP TRIGGER refuse_archived ON workflow.executions;
 DROP FUNCTION workflow.refuse_archived;
-REVOKE DELETE ON workflow.executions FROM agentic_workflow_worker;
+REVOKE DELETE ON workflow.executions, workflow.execution_attributes FROM agentic_workflow_worker;
+ALTER TABLE workflow.execution_attributes RESET (autovacuum_vacuum_scale_factor, autovacuum_vacuum_threshold);
 ALTER TABLE workflow.executions RESET (autovacuum_vacuum_scale_factor, autovacuum_vacuum_threshold);
-DROP TABLE workflow.archived_counts, workflow.archived_executions, workflow.archive_objects,
+DROP TABLE workflow.archived_durations, workflow.archived_periods, workflow.archived_counts, workflow.archived_executions, workflow.archive_objects,
     workflow.retention_policies;
 ALTER TABLE workflow.workflows DROP COLUMN retention_days;
 DROP FUNCTION workflow.retention_days_of;

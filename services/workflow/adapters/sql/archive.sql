@@ -9,22 +9,26 @@ FROM (
 ) w
 WHERE (w.tenant_id, w.id) > ($3::uuid, $4::uuid)
   AND EXISTS (SELECT 1 FROM executions e
-              WHERE e.workflow_id = w.id AND e.started_at < w.cutoff AND e.completed_at < w.cutoff)
+              WHERE e.tenant_id = w.tenant_id AND e.workflow_id = w.id
+                AND e.status IN ('completed', 'failed', 'cancelled')
+                AND e.started_at < w.cutoff AND e.completed_at < w.cutoff)
 ORDER BY w.tenant_id, w.id
 LIMIT $5
 
 -- name: due_executions
 SELECT e.id, e.completed_at
-FROM unnest($1::uuid[], $2::timestamptz[]) AS w (id, cutoff)
+FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS w (tenant_id, id, cutoff)
+CROSS JOIN (VALUES ('completed'), ('failed'), ('cancelled')) AS s (status)
 CROSS JOIN LATERAL (
     SELECT e.id, e.completed_at
     FROM executions e
-    WHERE e.workflow_id = w.id AND e.started_at < w.cutoff AND e.completed_at < w.cutoff AND e.id <> ALL($3::uuid[])
+    WHERE e.tenant_id = w.tenant_id AND e.workflow_id = w.id AND e.status = s.status
+      AND e.started_at < w.cutoff AND e.completed_at < w.cutoff AND e.id <> ALL($4::uuid[])
     ORDER BY e.started_at, e.id
-    LIMIT $4
+    LIMIT $5
 ) e
 ORDER BY e.completed_at, e.id
-LIMIT $4
+LIMIT $5
 
 -- name: sizes
 SELECT stream_id, sum(octet_length(data) + octet_length(meta)) AS bytes
@@ -40,7 +44,8 @@ SELECT tenant_id, id, key, planned FROM archive_objects WHERE archived_at IS NUL
 DELETE FROM archive_objects WHERE id = $1 AND archived_at IS NULL
 
 -- name: ended_rows
-SELECT tenant_id, id, workflow_id, workflow_revision, status, started_at, completed_at, version
+SELECT tenant_id, id, workflow_id, workflow_revision, status, started_at, completed_at, version, trigger, error_code,
+       labels
 FROM executions WHERE id = ANY($1::uuid[]) AND tenant_id = $2 AND completed_at IS NOT NULL ORDER BY id
 
 -- name: histories
@@ -69,6 +74,13 @@ FROM unnest($3::uuid[], $4::uuid[], $5::timestamptz[], $6::timestamptz[], $7::bi
             $10::integer[], $11::integer[], $12::text[])
      AS a (id, workflow_id, started_at, completed_at, start, length, line, workflow_revision, version, status)
 
+-- name: delete_attributes
+DELETE FROM execution_attributes a
+USING unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::uuid[])
+      AS w (tenant_id, name, value, started_at, execution_id)
+WHERE a.tenant_id = w.tenant_id AND a.name = w.name AND a.value = w.value AND a.started_at = w.started_at
+  AND a.execution_id = w.execution_id
+
 -- name: delete_snapshots
 DELETE FROM snapshots WHERE stream_id = ANY($1::uuid[])
 
@@ -90,21 +102,21 @@ SELECT count(*) AS objects, coalesce(sum(executions), 0)::bigint AS executions, 
 FROM archive_objects WHERE archived_at IS NOT NULL
 
 -- name: oldest_ended
-SELECT min(completed_at) FROM (
-    SELECT completed_at FROM executions WHERE completed_at IS NOT NULL ORDER BY started_at LIMIT $1) e
+SELECT min(completed_at) FROM executions WHERE completed_at IS NOT NULL
 
 -- name: due_count
 SELECT count(*)
 FROM (
     SELECT 1
     FROM (
-        SELECT w.id, $1::timestamptz - make_interval(days => coalesce(own.days, w.retention_days, all_of.days, $2))
+        SELECT w.tenant_id, w.id, $1::timestamptz - make_interval(days => coalesce(own.days, w.retention_days, all_of.days, $2))
                      AS cutoff
         FROM workflows w
         LEFT JOIN retention_policies own ON own.workflow_id = w.id
         LEFT JOIN retention_policies all_of ON all_of.workflow_id IS NULL
     ) w
-    JOIN executions e ON e.workflow_id = w.id AND e.started_at < w.cutoff AND e.completed_at < w.cutoff
+    JOIN executions e ON e.tenant_id = w.tenant_id AND e.workflow_id = w.id
+         AND e.status IN ('completed', 'failed', 'cancelled') AND e.started_at < w.cutoff AND e.completed_at < w.cutoff
     LIMIT $3
 ) due
 

@@ -16,7 +16,7 @@ from services.workflow.domain.language.definition import TRIGGER_TYPES, Definiti
 from services.workflow.domain.language.errors import fault
 from services.workflow.domain.language.filters import json_type
 from services.workflow.domain.language.paths import join_path
-from services.workflow.domain.language.steps import STEP_TYPES, Step, TransformStep
+from services.workflow.domain.language.steps import ON_ERROR, STEP_TYPES, Step, TransformStep
 from shared.errors import FieldFault
 
 AnyStruct = TypeVar("AnyStruct", bound=msgspec.Struct)
@@ -63,18 +63,32 @@ class Decoder:
         step_type = self._type(raw, path, STEP_TYPES, "step")
         if step_type is None:
             return _stand_in(raw)
-        branches: dict[str, Any] = {}
-        for branch in step_type.branches:
+        found: dict[str, Any] = {}
+        for branch in step_type.holds:
             held = raw.get(branch.field)
             at = join_path(path, branch.field)
-            if isinstance(held, list):
-                branches[branch.field] = self._steps_of(held, at, level + 1)
-            elif isinstance(held, dict) and not branch.concurrent:
-                branches[branch.field] = self._step(held, at, level + 1)
-            elif branch.field in raw:
-                self._fault(at, f"expected a step or a list of steps, got {json_type(held)}", "wrong_type")
-                branches[branch.field] = []
-        return self._struct(step_type, raw, path, branches)
+            if branch.field not in raw or (branch.field == ON_ERROR and isinstance(held, str)):
+                continue
+            if not branch.keyed:
+                found[branch.field] = self._held(held, at, level + 1, single=branch.single)
+            elif isinstance(held, dict):
+                found[branch.field] = {
+                    key: self._held(steps, join_path(at, key), level + 1, single=branch.single)
+                    for key, steps in held.items()
+                }
+            else:
+                self._fault(at, f"expected an object of lists of steps, got {json_type(held)}", "wrong_type")
+                found[branch.field] = {}
+        return self._struct(step_type, raw, path, found)
+
+    def _held(self, held: Any, path: str, level: int, *, single: bool) -> Step | list[Step]:
+        if isinstance(held, list):
+            return self._steps_of(held, path, level)
+        if isinstance(held, dict) and single:
+            return self._step(held, path, level)
+        wanted = "a step or a list of steps" if single else "a list of steps"
+        self._fault(path, f"expected {wanted}, got {json_type(held)}", "wrong_type")
+        return []
 
     def _trigger(self, raw: Any, path: str) -> Trigger | None:
         trigger_type = self._type(raw, path, TRIGGER_TYPES, "trigger")
@@ -93,7 +107,7 @@ class Decoder:
 
     def _struct(self, kind: type[AnyStruct], raw: dict[str, Any], path: str, found: dict[str, Any]) -> AnyStruct:
         """Build a struct from `raw`, with the fields that were read already in `found`."""
-        fields = {field.name: field for field in msgspec.structs.fields(kind)}
+        fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
         tag_field = kind.__struct_config__.tag_field
         for name in raw:
             if name not in fields and name != tag_field:
@@ -112,7 +126,7 @@ class Decoder:
                 self._fault(at, "this field is required", "missing_field")
             if field.required:
                 found[name] = [] if name in _LISTS else ""
-        return kind(**found)
+        return kind(**{fields[name].name: value for name, value in found.items()})
 
     def _refused(self, message: str, path: str) -> None:
         where = _WHERE.search(message)
@@ -139,7 +153,7 @@ class Decoder:
 # How msgspec's sentences map to our codes.
 _CODES = (("got `", "wrong_type"), ("unknown field", "unknown_field"), ("missing required", "missing_field"))
 
-_LISTS = frozenset(branch.field for step_type in STEP_TYPES.values() for branch in step_type.branches) | {"steps"}
+_LISTS = frozenset({"steps"})
 
 
 def _stand_in(raw: Any) -> Step:

@@ -1,7 +1,7 @@
 """The definition of a workflow, as its author wrote it. `parsing.parse_definition` makes one from untrusted data."""
 
 import re
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -12,6 +12,7 @@ from services.workflow.domain.language.fields import (
     RetentionDays,
     RetryCount,
     Slug,
+    StepName,
     Text,
     TimeoutSeconds,
     Title,
@@ -42,10 +43,37 @@ class EventTrigger(_Trigger, frozen=True, kw_only=True, tag_field="type", tag="e
     input: Any = None
 
 
-Trigger: TypeAlias = ManualTrigger | EventTrigger
+class ScheduleTrigger(_Trigger, frozen=True, kw_only=True, tag_field="type", tag="schedule"):
+    """Started by the clock: five cron fields, read in a time zone of the IANA database.
+
+    `missed` says what becomes of moments at which the platform did not run: `skip` them, make `one` run for all of
+    them, or `all`. `condition` and `input` (default: an empty object) see `schedule` and `tenant`.
+    """
+
+    cron: Annotated[str, Meta(min_length=1, max_length=limits.MAX_CRON_CHARS)]
+    timezone: Annotated[str, Meta(min_length=1, max_length=limits.MAX_TIMEZONE_CHARS)] = "UTC"
+    missed: Literal["skip", "one", "all"] = "one"
+    condition: Expression | None = None
+    input: Any = None
+
+
+class WebhookTrigger(_Trigger, frozen=True, kw_only=True, tag_field="type", tag="webhook"):
+    """Started by signed HTTP requests to an address of its own.
+
+    `name` tells the webhooks of a workflow apart: it keeps address and key as long as it stays. `condition` and `input`
+    (default: the request's body) see `event` and `tenant`.
+    """
+
+    name: StepName = "webhook"
+    condition: Expression | None = None
+    input: Any = None
+
+
+Trigger: TypeAlias = ManualTrigger | EventTrigger | ScheduleTrigger | WebhookTrigger
 
 TRIGGER_TYPES: dict[str, type[Trigger]] = {
-    str(trigger_type.__struct_config__.tag): trigger_type for trigger_type in (ManualTrigger, EventTrigger)
+    str(trigger_type.__struct_config__.tag): trigger_type
+    for trigger_type in (ManualTrigger, EventTrigger, ScheduleTrigger, WebhookTrigger)
 }
 
 
@@ -62,6 +90,9 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     triggers: Annotated[list[Trigger], Meta(max_length=limits.MAX_TRIGGERS)] = msgspec.field(default_factory=list)
     input_schema: dict[str, Any] | None = None
     output: Any = None
+    search_attributes: Annotated[dict[str, Any], Meta(max_length=limits.MAX_ATTRIBUTES)] = msgspec.field(
+        default_factory=dict
+    )
     timeout_seconds: TimeoutSeconds = limits.DEFAULT_EXECUTION_TIMEOUT_SECONDS
     max_retries: RetryCount | None = None
     retry_strategy: Backoff | None = None

@@ -47,6 +47,10 @@ class LogicCompiler:
         """Compile a condition: outside any filter, where `@` has no meaning."""
         return self._test(tree.expression)
 
+    def fixed(self, tree: BaseExpression) -> Test:
+        """Compile a part of a condition that reads nothing."""
+        return self._test(tree)
+
     def query(self, path: JSONPath) -> Select:
         """Compile a query, with the filters in it."""
         return compile_query(path.segments, self._filter)

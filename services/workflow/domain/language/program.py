@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from types import MappingProxyType
 
 from services.workflow import limits
@@ -10,28 +11,28 @@ from services.workflow.domain.language.definition import Definition
 from services.workflow.domain.language.input_schema import ValidateInput, compile_schema
 from services.workflow.domain.language.mapping import OutputMapping, compile_mapping
 from services.workflow.domain.language.retry import RetryPolicy, policy_of
-from services.workflow.domain.language.steps import Branch, Step
+from services.workflow.domain.language.steps import COMPENSATE, ON_ERROR, STEPS, Group, Step
 from services.workflow.domain.language.templates import Template, compile_template
-
-TOP_ROLE = "top"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
     """A step, compiled, and where the engine goes from it. Compared and hashed by identity.
 
-    `path` is made of names (`holder/step`). `next` is the following node of its sequence; siblings in a `parallel` have
-    none. `timeout_seconds` is None for a step that no worker does and that sets none. `payload` gives what the worker
-    or the engine needs: an object with the fields of the step's type.
+    `path` is made of names (`holder/step`), and where the step runs once an iteration it is not yet its path in an
+    execution. `branch` is the name of the list that it is in. `next` is the following node of its sequence; siblings in
+    a `parallel` have none. `repeats` is the nearest holder that runs it once an iteration, `seen` what its own
+    iterations show: names and paths inside them. `timeout_seconds` is None for a step that no worker does and that sets
+    none. `payload` gives what the worker or the engine needs: an object with the fields of the step's type.
     """
 
     step: Step
     name: str
     type: str
     path: str
-    role: str
-    index: int
+    branch: str | None
     parent: "Node | None"
+    repeats: "Node | None"
     input: Template
     payload: Template | None
     when: Condition | None
@@ -39,9 +40,24 @@ class Node:
     mapping: OutputMapping | None
     retry: RetryPolicy
     timeout_seconds: float | None
-    siblings: "tuple[Node, ...]" = field(default=(), init=False)
     next: "Node | None" = field(default=None, init=False)
     children: "Mapping[str, tuple[Node, ...]]" = field(default_factory=lambda: MappingProxyType({}), init=False)
+    seen: "list[tuple[str, str]]" = field(default_factory=list, init=False)
+
+    @property
+    def ends_iteration(self) -> bool:
+        """Whether it is the last step of an iteration of the step that holds it."""
+        return self.next is None and self.repeats is not None and self.parent is self.repeats and self.branch == STEPS
+
+    @property
+    def on_error(self) -> "tuple[Node, ...]":
+        """The steps that run when it has failed for good."""
+        return self.children.get(ON_ERROR, ())
+
+    @property
+    def compensation(self) -> "tuple[Node, ...]":
+        """The steps that undo it."""
+        return self.children.get(COMPENSATE, ())
 
     def __repr__(self) -> str:
         return f"Node({self.path!r}, {self.type})"
@@ -55,6 +71,7 @@ class Program:
     nodes: Mapping[str, Node]
     top: tuple[Node, ...]
     output: Template | None
+    search: Mapping[str, Template]
     timeout_seconds: float
     _validate: ValidateInput | None
 
@@ -86,6 +103,7 @@ def compile_program(definition: Definition) -> Program:
         nodes=MappingProxyType(nodes),
         top=top,
         output=None if definition.output is None else compile_template(definition.output),
+        search={name: compile_template(value) for name, value in definition.search_attributes.items()},
         timeout_seconds=definition.timeout_seconds,
         _validate=None if definition.input_schema is None else compile_schema(definition.input_schema),
     )
@@ -100,45 +118,48 @@ def walk(nodes: Sequence[Node]) -> Iterator[Node]:
 
 
 def _sequence(
-    steps: Sequence[Step], parent: Node | None, branch: Branch | None, defaults: RetryPolicy, nodes: dict[str, Node]
+    steps: Sequence[Step], parent: Node | None, group: Group | None, defaults: RetryPolicy, nodes: dict[str, Node]
 ) -> tuple[Node, ...]:
     made = []
-    for index, step in enumerate(steps):
-        node = _node(step, index, parent, branch, defaults)
+    for step in steps:
+        node = _node(step, parent, group, defaults)
         nodes[node.name] = node
         made.append(node)
-        children = {
-            inner.field: _sequence(step.steps_in(inner), node, inner, defaults, nodes) for inner in step.branches
-        }
-        _link(node, children=MappingProxyType(children))
-    siblings = tuple(made)
-    concurrent = branch is not None and branch.concurrent
-    for index, node in enumerate(siblings):
-        following = siblings[index + 1] if not concurrent and index + 1 < len(siblings) else None
-        _link(node, siblings=siblings, next=following)
-    return siblings
+        if node.repeats is not None:
+            node.repeats.seen.append((node.name, node.path.removeprefix(f"{node.repeats.path}/")))
+        _link(
+            node,
+            children=MappingProxyType(
+                {inner.name: _sequence(inner.steps, node, inner, defaults, nodes) for inner in step.groups()}
+            ),
+        )
+    if group is None or not group.branch.concurrent:
+        for node, following in pairwise(made):
+            _link(node, next=following)
+    return tuple(made)
 
 
-def _node(step: Step, index: int, parent: Node | None, branch: Branch | None, defaults: RetryPolicy) -> Node:
+def _node(step: Step, parent: Node | None, group: Group | None, defaults: RetryPolicy) -> Node:
     payload = step.payload()
-    condition = step.conditions().get("condition")
+    condition = (step.conditions() | step.conditions_inside()).get("condition")
     # Steps that no worker does end the same way each time: they are tried once unless they ask for more themselves.
     policy = defaults if step.is_task else RetryPolicy(max_attempts=1)
+    repeated = group is not None and group.branch.repeated
     return Node(
         step=step,
         name=step.name,
         type=step.type,
         path=step.name if parent is None else f"{parent.path}/{step.name}",
-        role=TOP_ROLE if branch is None else branch.role,
-        index=index,
+        branch=None if group is None else group.name,
         parent=parent,
+        repeats=parent if repeated or parent is None else parent.repeats,
         input=compile_template(step.input),
         payload=None if payload is None else compile_template(payload),
         when=None if step.when is None else compile_condition(step.when),
         condition=None if condition is None else compile_condition(condition),
         mapping=compile_mapping(step.output_mapping) if step.output_mapping else None,
         retry=policy_of(step.retry, step.max_retries, policy),
-        timeout_seconds=step.timeout_seconds or (limits.DEFAULT_TASK_TIMEOUT_SECONDS if step.is_task else None),
+        timeout_seconds=step.timeout_seconds or (step.task_timeout_seconds if step.is_task else None),
     )
 
 

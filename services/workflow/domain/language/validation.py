@@ -4,12 +4,10 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 
-import msgspec
-
 from services.workflow import limits
-from services.workflow.domain.language.conditions import compile_condition
-from services.workflow.domain.language.definition import Definition, EventTrigger
-from services.workflow.domain.language.errors import ConditionInvalid, DefinitionInvalid, fault
+from services.workflow.domain.language.definition import Definition
+from services.workflow.domain.language.errors import DefinitionInvalid, fault
+from services.workflow.domain.language.expressions import examine_condition, misplaced_secrets
 from services.workflow.domain.language.fields import IDENTIFIER, SEMANTIC_VERSION, SLUG
 from services.workflow.domain.language.input_schema import compile_schema
 from services.workflow.domain.language.mapping import compile_mapping
@@ -18,16 +16,15 @@ from services.workflow.domain.language.placement import Place, places_of, why_no
 from services.workflow.domain.language.retry import RetrySettings
 from services.workflow.domain.language.schema_work import SchemaInvalid
 from services.workflow.domain.language.secret_text import SECRET_ROOT
-from services.workflow.domain.language.templates import Reference, Template, examine_template
+from services.workflow.domain.language.templates import Reference, examine_template
+from services.workflow.domain.language.trigger_rules import trigger_faults
 from shared.errors import FieldFault
 
 # What every execution's context has beside its steps. `secret` is never in a context: it is resolved by who uses it.
 EXECUTION_ROOTS = ("input", "execution", "tenant")
-TRIGGER_ROOTS = ("event", "tenant")
 RESERVED_NAMES = frozenset({*EXECUTION_ROOTS, SECRET_ROOT})
 
 _IDENTIFIER, _VERSION, _SLUG = re.compile(IDENTIFIER), re.compile(SEMANTIC_VERSION), re.compile(SLUG)
-_SUBJECT = re.compile(r"(?:[^\s.*>\x00-\x1f\x7f]+|\*)(?:\.(?:[^\s.*>\x00-\x1f\x7f]+|\*))*(?:\.>)?\Z|>\Z")
 
 
 class Validator:
@@ -58,15 +55,18 @@ class Validator:
                 return
         if definition.output is not None:
             yield from self._template({"output": definition.output}, "", None)
-        for index, trigger in enumerate(definition.triggers):
-            if isinstance(trigger, EventTrigger):
-                yield from self._event_trigger(trigger, f"triggers[{index}]")
+        yield from self._search_attributes()
+        yield from trigger_faults(definition.triggers, self._unknown)
 
     def _too_many_expressions(self) -> FieldFault | None:
         texts = [
             text
             for place in self._places
-            for text in (*place.step.conditions().values(), *place.step.output_mapping.values())
+            for text in (
+                *place.step.conditions().values(),
+                *place.step.conditions_inside().values(),
+                *place.step.output_mapping.values(),
+            )
         ]
         if len(texts) > limits.MAX_DEFINITION_EXPRESSIONS:
             message = f"at most {limits.MAX_DEFINITION_EXPRESSIONS:,} conditions and mapped fields in all"
@@ -103,6 +103,12 @@ class Validator:
                 yield fault(path, f"{self._by_name[name].path} has the name {name!r} already", "duplicate_name")
             else:
                 self._by_name[name] = place
+        for place in self._places:
+            for name in place.step.locals():
+                if name in RESERVED_NAMES or not _IDENTIFIER.match(name):
+                    yield fault(f"{place.path}.as", f"{name!r} cannot be used", "reserved_name")
+                elif name in self._by_name:
+                    yield fault(f"{place.path}.as", f"there is a {name!r} already: give another 'as'", "duplicate_name")
 
     def _step(self, place: Place) -> Iterator[FieldFault]:
         step, path = place.step, place.path
@@ -114,22 +120,27 @@ class Validator:
         yield from self._template(step.templates(), path, place, step.secret_fields)
         for field, text in step.conditions().items():
             yield from self._condition(text, join_path(path, field), place)
+        for field, text in step.conditions_inside().items():
+            yield from self._condition(text, join_path(path, field), place, inside=True)
         try:
             compile_mapping(step.output_mapping, f"{path}.output_mapping")
         except DefinitionInvalid as error:
             yield from error.faults
 
-    def _event_trigger(self, trigger: EventTrigger, path: str) -> Iterator[FieldFault]:
-        if not _SUBJECT.match(trigger.subject):
-            yield fault(f"{path}.subject", "a NATS subject is expected, such as orders.*.paid", "bad_subject")
-        if trigger.condition is not None:
-            references, faults = _examine_condition(trigger.condition, f"{path}.condition")
-            yield from faults
-            yield from self._unknown(references, TRIGGER_ROOTS)
-        template, faults = examine_template({"input": trigger.input}, path)
+    def _search_attributes(self) -> Iterator[FieldFault]:
+        """Check what is rendered at the start, before there is any step."""
+        found = self._definition.search_attributes
+        for name in found:
+            if not _IDENTIFIER.match(name) or len(name) > limits.MAX_ATTRIBUTE_NAME_CHARS:
+                message = (
+                    f"an attribute's name is an identifier of at most {limits.MAX_ATTRIBUTE_NAME_CHARS} characters"
+                )
+                yield fault(join_path("search_attributes", name), message, "bad_name")
+        template, faults = examine_template(found, "search_attributes")
         yield from faults
-        yield from self._unknown(template.references, TRIGGER_ROOTS)
-        yield from _misplaced_secrets(template, path, frozenset())
+        self._placeholders += len(template.references) + len(template.secret_references)
+        yield from misplaced_secrets(template, "search_attributes", frozenset())
+        yield from self._unknown(template.references, EXECUTION_ROOTS)
 
     def _template(
         self,
@@ -141,24 +152,27 @@ class Validator:
         template, faults = examine_template(fields, path)
         yield from faults
         self._placeholders += len(template.references) + len(template.secret_references)
-        yield from _misplaced_secrets(template, path, secret_fields)
+        yield from misplaced_secrets(template, path, secret_fields)
         for reference in template.references:
             yield from self._reference(reference, place)
 
-    def _condition(self, text: str, path: str, place: Place) -> Iterator[FieldFault]:
-        references, faults = _examine_condition(text, path)
+    def _condition(self, text: str, path: str, place: Place, *, inside: bool = False) -> Iterator[FieldFault]:
+        references, faults = examine_condition(text, path)
         yield from faults
         for reference in references:
-            yield from self._reference(reference, place)
+            yield from self._reference(reference, place, inside=inside)
 
-    def _reference(self, reference: Reference, place: Place | None) -> Iterator[FieldFault]:
+    def _reference(self, reference: Reference, place: Place | None, *, inside: bool = False) -> Iterator[FieldFault]:
         """Check one use of a name; without a `place` it is used when all steps are over."""
         if reference.root in EXECUTION_ROOTS or reference.root in self._elsewhere:
             return
+        local = () if place is None else (*place.locals(), *(place.step.locals() if inside else ()))
+        if reference.root in local:
+            return
         target = self._by_name.get(reference.root)
         if target is None:
-            yield from self._unknown([reference], (*EXECUTION_ROOTS, *self._by_name))
-        elif place is not None and (why := why_not_before(target, place)):
+            yield from self._unknown([reference], (*EXECUTION_ROOTS, *local, *self._by_name))
+        elif why := why_not_before(target, place, inside=inside):
             message = f"{reference.text} cannot be used here: the step {reference.root!r} {why}"
             yield fault(reference.path, message, "reference_not_before", reference.position)
 
@@ -174,21 +188,6 @@ class Validator:
             )
             message = f"{reference.text} refers to nothing: there is no {reference.root!r} here; {hint}"
             yield fault(reference.path, message, "reference_unknown", reference.position)
-
-
-def _examine_condition(text: str, path: str) -> tuple[list[Reference], list[FieldFault]]:
-    try:
-        condition = compile_condition(text)
-    except ConditionInvalid as error:
-        return [], [fault(path, error.message, error.code, error.position)]
-    return [msgspec.structs.replace(reference, path=path) for reference in condition.references], []
-
-
-def _misplaced_secrets(template: Template, path: str, allowed: frozenset[str]) -> Iterator[FieldFault]:
-    for place in template.secret_paths:
-        if place[0] not in allowed:
-            message = "a secret can stand only in what a tool or an HTTP request is sent"
-            yield fault(join_path(path, *place), message, "secret_not_allowed")
 
 
 def _retry_faults(path: str, retries: int | None, settings: RetrySettings | None) -> Iterator[FieldFault]:
