@@ -7,6 +7,7 @@ DB_POOL_SIZE = 8
 DB_COMMAND_TIMEOUT_S = 30.0
 EVENT_STORE_MAX_BATCH = 512  # units of one commit; above about 100 rows a commit nothing more is gained
 EVENT_STORE_MAX_QUEUED = 20_000  # appends waiting for a commit; more is refused at once rather than kept waiting
+PAGE_MAX_BYTES = 16 * 1024 * 1024  # of the log, read at once; the event that passes it is still in
 RELAY_PAGE = 1_000  # positions of the log that the relay reads at once
 FACT_MAX_BYTES = 3 * 1024 * 1024  # of a public event's data: below what NATS takes, headers included
 SNAPSHOT_EVERY = 1_000  # events of one stream; below a few thousand a fold is cheaper than a snapshot

@@ -3,6 +3,7 @@
 import datetime as dt
 from functools import partial
 from pathlib import Path
+from uuid import UUID
 
 from services.workflow.adapters.archive import ReaderWithArchive, WithArchive
 from services.workflow.adapters.archive_index import PostgresArchiveIndex
@@ -19,6 +20,7 @@ from services.workflow.adapters.programs import PostgresPrograms
 from services.workflow.adapters.refusals import DeadLetters
 from services.workflow.adapters.retention import PostgresRetention
 from services.workflow.adapters.schedules import PostgresSchedules
+from services.workflow.adapters.slots import PostgresSlotReads, PostgresSlots
 from services.workflow.adapters.stats import PostgresStats
 from services.workflow.adapters.transitions import PostgresTransitions
 from services.workflow.adapters.triggers import PostgresTriggers
@@ -26,12 +28,15 @@ from services.workflow.adapters.waits import PostgresWaits
 from services.workflow.adapters.webhook_keys import DerivedWebhookKeys
 from services.workflow.adapters.webhooks import PostgresWebhooks
 from services.workflow.adapters.workflows import PostgresWorkflows
+from services.workflow.app.admission import Admission
+from services.workflow.app.admitting import Admitting
 from services.workflow.app.archiver import Archiver
 from services.workflow.app.children import Children, watch_orphans
 from services.workflow.app.definitions import Definitions
 from services.workflow.app.endings import Endings
 from services.workflow.app.engine import Engine
 from services.workflow.app.hooks import Hooks
+from services.workflow.app.items import Accepted, Control
 from services.workflow.app.partitions import Partitions
 from services.workflow.app.recording import Recorder
 from services.workflow.app.retention import keep_to_retention
@@ -64,14 +69,16 @@ def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-def _retain(
-    rt: Runtime, settings: WorkflowSettings, projections: tuple[WorkflowCounters, PendingWaits], objects: ObjectArchive
-) -> None:
-    """Archive what is kept no longer, on one replica at a time."""
+def _archived_reads(rt: Runtime, settings: WorkflowSettings) -> WithArchive:
+    """Project executions, archive what is kept no longer, and return the way to read what is where."""
+    projections = WorkflowCounters(), PendingWaits()
+    rt.project(*projections)
     days, metrics = settings.workflow_retention_days, RetentionMetrics(rt.registry)
+    objects = ObjectArchive(open_store(settings.workflow_archive_url, Path(settings.data_dir) / "archive"))
     archiver = Archiver(PostgresArchiveIndex(rt.worker_pool, projections, days), objects, metrics)
     retain = partial(keep_to_retention, EventPartitions(rt.worker_pool, metrics, days), archiver)
     rt.background("retention", partial(lead, rt.worker_pool, "retention", retain))
+    return WithArchive(PostgresExecutions(rt.tenants, rt.reader), rt.tenants, objects)
 
 
 async def run(settings: WorkflowSettings) -> None:
@@ -87,11 +94,17 @@ async def run(settings: WorkflowSettings) -> None:
         engine = Engine(transitions, states, tracking, recorder, metrics, routes)
         leases = PostgresLeases(rt.worker_pool, engine_id, settings.instance)
         partitions = Partitions(engine_id, leases, routes, engine, rt.stopping, metrics)
-        objects = ObjectArchive(open_store(settings.workflow_archive_url, Path(settings.data_dir) / "archive"))
-        reads = WithArchive(PostgresExecutions(rt.tenants, rt.reader), rt.tenants, objects)
+        slots = PostgresSlots(rt.worker_pool)
+
+        async def tell(execution_id: UUID, tenant_id: UUID, command: Control, actor: str) -> Accepted:
+            return await handover.tell(execution_id, tenant_id, command, actor)
+
+        reads = _archived_reads(rt, settings)
         reader = ReaderWithArchive(reads)
-        table = verbs(Executions(engine, programs, reader))
+        admission = Admission(slots, engine, programs, rt.reader)
+        table = verbs(Executions(engine, programs, reader, admission, tell))
         handover = HandOver(rt.client, engine_id, routes, table, metrics)
+        admitting = Admitting(slots, tell, rt.waker)
         children = Children(handover, reader)
         for consumer in consumers(rt.client, table, handover):
             rt.consume(consumer)
@@ -106,11 +119,9 @@ async def run(settings: WorkflowSettings) -> None:
         rt.work_on(SUBJECTS["workflow"], children.do, concurrency=CHILDREN_CONCURRENCY)
         rt.background("orphans", lambda: watch_orphans(engine, children, LOOK_FOR_ORPHANS_S))
         rt.background("engine", partitions.run)
+        rt.background("slots", lambda: lead(rt.worker_pool, "slots", admitting.run))
         rt.readiness["engine"] = partitions.check_ready
         rt.relay([*EXECUTION_EVENTS.public_types, *WORKFLOW_EVENTS.public_types])
-        projections = WorkflowCounters(), PendingWaits()
-        rt.project(*projections)
-        _retain(rt, settings, projections, objects)
         endings = Endings(reads, rt.waker)
         rt.background("endings", endings.run)
         sender = CommandSender(rt.client)
@@ -126,6 +137,7 @@ async def run(settings: WorkflowSettings) -> None:
                 PostgresExecutionLists(rt.tenants),
                 PostgresStats(rt.tenants, rt.reader),
                 PostgresWaits(rt.tenants, rt.reader),
+                PostgresSlotReads(rt.tenants),
                 PostgresRetention(rt.tenants, settings.workflow_retention_days),
             ),
             sender=sender,

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from services.workflow.limits import MAX_REPORTED_NAMES
+from services.workflow.limits import MAX_QUEUED_PER_KEY, MAX_REPORTED_NAMES
 from shared.errors import Conflict, NotFound, PlatformError, Unauthenticated, Unavailable, Unprocessable
 
 
@@ -71,6 +71,30 @@ class WaitNotFound(NotFound):
 
     def __init__(self, wait_id: UUID) -> None:
         super().__init__(f"There is no approval {wait_id}.")
+
+
+class ConcurrencyLimit(Conflict):
+    """As many executions with the same concurrency key run as may."""
+
+    code = "concurrency_limit"
+
+    def __init__(self, key: str, limit: int) -> None:
+        super().__init__(
+            f"As many executions with the concurrency key {key!r} run as may, which is {limit:,}: try again when one "
+            "has ended, or cancel one."
+        )
+
+
+class ConcurrencyQueueFull(Conflict):
+    """As many executions wait for the same concurrency key as may."""
+
+    code = "concurrency_queue_full"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"{MAX_QUEUED_PER_KEY:,} executions wait for the concurrency key {key!r} already, and no more may: try "
+            "again later, or cancel some of them."
+        )
 
 
 class WorkflowNotActive(Conflict):
@@ -151,6 +175,9 @@ STATUSES = {
     "workflow_in_use": 409,
     "slug_taken": 409,
     "workflow_exists": 409,
+    "concurrency_limit": 409,
+    "concurrency_queue_full": 409,
+    "concurrency_key_invalid": 422,
     "definition_invalid": 422,
     "input_invalid": 422,
     "attributes_invalid": 422,

@@ -87,6 +87,7 @@ DEFAULT_PRIORITY = 5
 ENGINE_BATCH = 512
 ENGINE_BATCHES_WRITING = 2  # on their way to the log at once: while one is written the next is decided
 ENGINE_MAX_QUEUED = 20_000
+STARTS_AT_LEAST = 8  # of so many items taken one is a start, if any waits: what runs comes first, and not for ever
 ENGINE_STATES_CACHED = 20_000
 ENGINE_PROGRAMS_CACHED = 1_000
 ENGINE_STOP_S = 5.0  # what is on its way to the log when the engine stops has so long to get there
@@ -137,6 +138,20 @@ MAX_TOP_K = 200
 DEFAULT_AGENT_TIMEOUT_SECONDS = 600
 MAX_SIGNALS_KEPT = 1_000
 MAX_HISTORY_BYTES = 64 * 1024 * 1024
+
+# Concurrency keys.
+MAX_CONCURRENCY = 10_000  # executions of one key at once
+MAX_CONCURRENCY_KEY_CHARS = 255
+MAX_QUEUED_PER_KEY = 10_000
+SLOT_START_S = 20.0  # an execution that holds a slot begins within this or not at all: then its command comes again
+SLOT_UNUSED_S = 60.0  # a slot is given on if nothing began with it: SLOT_START_S and a commit's longest time lie within
+SLOTS_ADMITTED_AT_ONCE = 100  # of one key, in one look
+SLOT_KEYS_AT_ONCE = 256  # keys that one look finds
+SLOT_KEYS_SETTLED_AT_ONCE = 4
+SLOTS_IDLE_PAUSE_S = 0.1  # between two looks while nobody waits for a slot
+SLOTS_LOOK_PAUSE_S = 0.005  # after a look that found nothing to do
+SLOTS_LOOK_SHARE = 4  # and that many times as long as it took, so that looking takes a fifth of the time at most
+SLOTS_SWEEP_S = 5.0  # what a crash or a lost wake-up left undone is found after this
 
 # Executions that run others.
 MAX_CHILD_DEPTH = 16

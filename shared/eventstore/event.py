@@ -54,10 +54,14 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 class LogPage(msgspec.Struct, frozen=True):
-    """A stretch of the log up to and including position `upto`, and those of its events that were asked for."""
+    """A stretch of the log up to and including position `upto`, and those of its events that were asked for.
+
+    `more`: it ends where a bound was reached, so that there may be more at once.
+    """
 
     upto: int
     events: list[RecordedEvent]
+    more: bool = False
 
 
 _encode_meta = msgspec.json.Encoder().encode

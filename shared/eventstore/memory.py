@@ -10,6 +10,7 @@ from eventsourcing.popo import POPOApplicationRecorder
 
 from shared.eventstore.errors import ConcurrentAppend
 from shared.eventstore.event import LogPage, NewEvent, RecordedEvent, Snapshot
+from shared.limits import PAGE_MAX_BYTES
 from shared.scope import TenantScope
 
 
@@ -66,7 +67,14 @@ class InMemoryEventLog:
         if upto <= after:
             return LogPage(after, [])
         found = self._recorder.select_notifications(after, limit, stop=upto, topics=types, inclusive_of_start=False)
-        return LogPage(upto, [_recorded(n) for n in found])
+        page: list[RecordedEvent] = []
+        size = 0
+        for event in map(_recorded, found):
+            if size >= PAGE_MAX_BYTES:
+                return LogPage(page[-1].position, page, True)
+            page.append(event)
+            size += len(event.data)
+        return LogPage(upto, page, upto - after == limit)
 
     async def last_position(self) -> int:
         """Return the highest position, 0 if there is none."""

@@ -11,6 +11,7 @@ from shared.db.pool import Connection, TenantPool
 from shared.db.queries import load_queries
 from shared.eventstore.errors import ConcurrentAppend
 from shared.eventstore.event import LogPage, NewEvent, RecordedEvent, Snapshot
+from shared.limits import PAGE_MAX_BYTES
 from shared.scope import TenantScope
 
 _sql = load_queries(Path(__file__).parent / "sql" / "events.sql")
@@ -74,15 +75,18 @@ class PostgresEventLog:
         return found
 
     async def read_page(self, after: int, limit: int, types: Sequence[str] = ()) -> LogPage:
-        """Return the stretch of the log after a position, at most `limit` positions long."""
+        """Return the stretch of the log after a position, at most `limit` positions and `PAGE_MAX_BYTES` long."""
         if types:
-            rows = await self._pool.fetch(_sql.read_page_of_types, after, limit, list(types))
+            rows = await self._pool.fetch(_sql.read_page_of_types, after, limit, PAGE_MAX_BYTES, list(types))
         else:
-            rows = await self._pool.fetch(_sql.read_page, after, limit)
+            rows = await self._pool.fetch(_sql.read_page, after, limit, PAGE_MAX_BYTES)
         upto = rows[0]["upto"]
         if upto <= after:
             return LogPage(after, [])
-        return LogPage(upto, [RecordedEvent(*row[:-1]) for row in rows if row[0] is not None])
+        found = [RecordedEvent(*row[:-2]) for row in rows if row[0] is not None]
+        if found and len(found) < rows[0]["in_all"]:
+            return LogPage(found[-1].position, found, True)
+        return LogPage(upto, found, upto - after == limit)
 
     async def last_position(self) -> int:
         """Return the highest position, 0 if there is none."""

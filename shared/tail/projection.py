@@ -10,7 +10,7 @@ import msgspec
 
 from shared.db.pool import Connection
 from shared.db.queries import load_queries
-from shared.eventstore.event import RecordedEvent
+from shared.eventstore.event import LogPage, RecordedEvent
 from shared.eventstore.ports import EventLog
 from shared.limits import PROJECTION_BATCH, PROJECTION_INTERVAL_S
 from shared.tail.waker import Waker
@@ -56,26 +56,28 @@ class ProjectionRunner:
         self.position = await self._log.read_checkpoint(self._projection.name)
         with self._waker.listener(facts=self._projection.of_facts) as listener:
             while True:
-                if await self._advance():
-                    await asyncio.sleep(PROJECTION_INTERVAL_S)  # a commit a batch, not one behind each of the log's
-                else:
+                page = await self._advance()
+                if page is None:
                     await listener.wait()
+                elif not page.more:
+                    await asyncio.sleep(PROJECTION_INTERVAL_S)  # a commit a batch, not one behind each of the log's
 
-    async def _advance(self) -> bool:
+    async def _advance(self) -> LogPage | None:
+        """Project a page and return it, None if there was nothing behind the last one."""
         page = await self._log.read_page(self.position, PROJECTION_BATCH, self._projection.types)
         if page.upto == self.position:
-            return False
+            return None
         async with self._pool.acquire() as connection, connection.transaction():
             # The checkpoint is locked before the rows, as a rebuild does: neither waits for what the other holds.
             stands_at = await connection.fetchval(_sql.lock_checkpoint, self._projection.name)
             if stands_at != self.position:
                 self.position = stands_at
-                return True
+                return page
             if page.events:
                 await self._projection.apply(connection, page.events)
             await connection.execute(_sql.save_checkpoint, self._projection.name, page.upto)
         self.position = page.upto
-        return True
+        return page
 
 
 class Rebuilt(msgspec.Struct, frozen=True):

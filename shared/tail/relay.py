@@ -65,9 +65,8 @@ class Relay:
         page = await self._log.read_page(self._position, RELAY_PAGE, self._types)
         if not await self._publish(js, page.events):
             return None
-        full = page.upto - self._position == RELAY_PAGE
         self._position = page.upto
-        return None if full else len(page.events)
+        return None if page.more else len(page.events)
 
     async def _publish(self, js: JetStreamContext, events: Sequence[RecordedEvent]) -> bool:
         """Return whether JetStream has stored them all. A server that dies takes its acks with it: they never come."""

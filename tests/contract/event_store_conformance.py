@@ -12,6 +12,7 @@ from shared.eventstore.errors import ConcurrentAppend
 from shared.eventstore.event import EventMeta, NewEvent, Snapshot, encode_meta
 from shared.eventstore.group_commit import GroupCommit
 from shared.eventstore.ports import EventLog, EventReader
+from shared.limits import PAGE_MAX_BYTES
 from shared.scope import TenantScope
 
 TENANT = UUID(int=11)
@@ -164,6 +165,20 @@ class EventStoreConformance:
         assert ([e.version for e in page.events], page.upto) == ([1, 3, 4], await log.last_position())
         nothing = await log.read_page(0, 100, ["test.z.v1"])
         assert (nothing.events, nothing.upto) == ([], page.upto)
+
+    @pytest.mark.parametrize("types", [[], ["test.large.v1"]])
+    async def test_a_page_is_bounded_in_bytes(self, log: EventLog, types: list[str]) -> None:
+        large, stream = b'"' + b"x" * (PAGE_MAX_BYTES // 3) + b'"', uuid4()
+        for version in range(1, 8):
+            await log.append([NewEvent(TENANT, stream, version, "test.large.v1", large, META)])
+        sizes, more, after = [], [], 0
+        while (page := await log.read_page(after, 100, types)).upto > after:
+            sizes.append(len(page.events))
+            more.append(page.more)
+            after = page.upto
+        assert sizes == [3, 3, 1]
+        assert more == [True, True, False]
+        assert after == await log.last_position()
 
     async def test_checkpoints(self, log: EventLog) -> None:
         assert await log.read_checkpoint("relay") == 0

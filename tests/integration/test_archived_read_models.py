@@ -13,6 +13,7 @@ import pytest_asyncio
 from services.workflow.adapters.archive import ReaderWithArchive
 from services.workflow.adapters.execution_lists import PostgresExecutionLists
 from services.workflow.adapters.pending_waits import wait_id
+from services.workflow.adapters.slots import PostgresSlots
 from services.workflow.adapters.stats import PostgresStats
 from services.workflow.adapters.waits import PostgresWaits
 from services.workflow.app.archive_format import ExecutionLine
@@ -21,6 +22,7 @@ from services.workflow.app.children import Children
 from services.workflow.app.family import child_id
 from services.workflow.app.items import Accepted
 from services.workflow.app.lists import ExecutionFilter
+from services.workflow.app.slots import SlotTaken, SlotWanted
 from services.workflow.app.starting import Request
 from services.workflow.app.stats import Stats, stats_of, window_of
 from services.workflow.app.waits import WaitFilter
@@ -163,6 +165,27 @@ async def test_a_parent_gets_the_result_of_an_archived_child(house: House) -> No
     assert (result.status, result.output) == ("ok", {"ok": True})
     house.files()[0].unlink()
     assert (await children.do(task)).status == "running"
+
+
+async def test_an_archived_execution_asks_for_no_slot(house: House) -> None:
+    """A start that comes again, a retry: whoever runs under the key is not told to make room."""
+    workflow = await house.workflow()
+    execution = await house.execution(workflow, status="failed")
+    running = await house.execution(workflow, days_ago=0, status=None)
+    await house.archive()
+    slots = PostgresSlots(house.pool)
+
+    async def asks(id_: UUID, *, again: bool = False) -> SlotTaken:
+        return await slots.take(SlotWanted(TENANT, workflow, "k", id_, 1, "cancel_oldest", 5, again))
+
+    await house.admin.execute("DELETE FROM workflow.concurrency_slots")
+    newcomer = uuid4()
+    assert (await asks(newcomer)).outcome == "holding"
+    for again in (False, True):
+        assert await asks(execution, again=again) == SlotTaken("known", [], [])
+    assert (await asks(running)).outcome == "known"
+    held = await house.admin.fetch("SELECT execution_id, leaving FROM workflow.concurrency_slots")
+    assert [tuple(row) for row in held] == [(newcomer, False)]
 
 
 def test_a_childs_id_lies_beside_its_parents() -> None:

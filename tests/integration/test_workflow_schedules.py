@@ -35,7 +35,7 @@ from shared.scope import TenantScope
 from shared.tail.leader import lead
 from shared.tail.waker import Waker
 from tests.conftest import Backbone
-from tests.unit.workflow_engine.engine_house import Elsewhere
+from tests.unit.workflow_engine.engine_house import NO_ADMISSION, Elsewhere
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -66,7 +66,7 @@ class Replica:
         states, tracking, metrics = States(store, programs), Tracking(), EngineMetrics(CollectorRegistry())
         recorder = Recorder(store, states, tracking, Nobody(), Waker("workflow"), metrics)
         self.engine = Engine(store, states, tracking, recorder, metrics, Elsewhere())
-        executions = Executions(self.engine, programs, PostgresEventReader(tenants))
+        executions = Executions(self.engine, programs, PostgresEventReader(tenants), NO_ADMISSION)
         self.scheduler = Scheduler(
             PostgresSchedules(pool), programs, executions, TriggerMetrics(CollectorRegistry()), _bury, clock
         )

@@ -52,7 +52,12 @@ class Batch:
         self._partition: int | None = None
 
     async def take(self, item: Item, programs: Programs) -> None:
-        """Decide one item."""
+        """Decide one item.
+
+        What somebody asked for who no longer waits is not begun: whoever takes commands hears it again.
+        """
+        if isinstance(item, StartItem | ControlItem) and item.done.cancelled():
+            return
         state = self._state_for(item)
         if state is None:
             return

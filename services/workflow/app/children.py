@@ -14,7 +14,7 @@ from services.workflow.app.starting import Door, Request
 from services.workflow.app.states import state_of
 from services.workflow.domain.events import Parent
 from services.workflow.domain.state import ENDED
-from services.workflow.errors import ArchiveUnreadable
+from services.workflow.errors import ArchiveUnreadable, ConcurrencyLimit, ConcurrencyQueueFull
 from services.workflow.limits import CHILD_QUIET_MS, DEFAULT_PRIORITY, MAX_CHILD_DEPTH
 from shared.bus.tasks import Task, TaskError, TaskResult
 from shared.errors import PlatformError
@@ -46,7 +46,8 @@ class Children:
             return await self._do(task)
         except PlatformError as error:
             details = {**error.details, **({"errors": msgspec.to_builtins(error.faults)} if error.faults else {})}
-            failed = TaskError(error.code, error.message, error.retry_after is not None, details)
+            later = error.retry_after is not None or isinstance(error, ConcurrencyLimit | ConcurrencyQueueFull)
+            failed = TaskError(error.code, error.message, later, details)
         except msgspec.ValidationError as error:
             failed = TaskError("invalid_input", f"The step's payload is not one: {error}.")
         return TaskResult(task.execution_id, task.step_path, task.attempt, "error", error=failed)

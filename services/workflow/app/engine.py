@@ -11,12 +11,13 @@ is valid. Whatever is for another partition goes to where that is decided.
 
 import asyncio
 import logging
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Collection
 from uuid import UUID
 
 from services.workflow.app.batch import Batch
 from services.workflow.app.clock import now_ms
+from services.workflow.app.fair_queue import FairQueue
 from services.workflow.app.family import Orphan, needs
 from services.workflow.app.held import Held, Leaving
 from services.workflow.app.items import Accepted, ControlItem, Item, ResultItem, StartItem, WakeItem
@@ -61,7 +62,7 @@ class Engine:
         self._metrics = metrics
         self._routes = routes
         self._held = Held()
-        self._queue: deque[Item] = deque()
+        self._queue = FairQueue()
         self._wake = asyncio.Event()
         self._writing: set[asyncio.Task[None]] = set()
         self._behind: dict[UUID, list[Item]] = {}
@@ -219,7 +220,7 @@ class Engine:
         gone = leaving.partitions - self._held.open
         self._states.forget_partitions(gone)
         self._tracking.forget_partitions(gone)
-        queued, self._queue = self._queue, deque()
+        queued, self._queue = self._queue, FairQueue()
         for item in queued:
             if self._held.has(item.execution_id):
                 self._queue.append(item)
@@ -337,7 +338,7 @@ class Engine:
 
     async def _recover(self) -> None:
         """Tell who waits, and go on from what the log says once it can be read."""
-        kept: deque[Item] = deque()
+        kept = FairQueue()
         for item in self._queue:
             if isinstance(item, ResultItem):
                 kept.append(item)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from services.workflow.app.slots import Queued
 from services.workflow.domain.language.program import Program
 from services.workflow.domain.state import ExecutionState, StepState
 from services.workflow.domain.step_error import StepError
@@ -31,7 +32,10 @@ class StepView(msgspec.Struct):
 
 
 class ExecutionView(msgspec.Struct):
-    """An execution, as the API shows it. `version` counts its events."""
+    """An execution, as the API shows it. `version` counts its events.
+
+    `queued_for` says for which concurrency key it waits, and its place in that queue.
+    """
 
     id: UUID
     tenant_id: UUID
@@ -54,6 +58,7 @@ class ExecutionView(msgspec.Struct):
     attributes: dict[str, Any] = {}
     tags: list[str] = []
     error_code: str | None = None
+    queued_for: Queued | None = None
     archived: bool = False
 
 

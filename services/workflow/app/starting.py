@@ -6,14 +6,17 @@ from uuid import UUID
 
 import msgspec
 
+from services.workflow.app.admission import Admission, Tell
 from services.workflow.app.engine import Engine
 from services.workflow.app.forking import recorded_before
 from services.workflow.app.items import Accepted, Control, ControlItem, StartItem
 from services.workflow.app.ports import HistoryReader, Programs
+from services.workflow.domain.commands import Retry
 from services.workflow.domain.events import Origin, Parent
-from services.workflow.domain.labels import labels_of, scope_of
+from services.workflow.domain.labels import labels_of
 from services.workflow.domain.language.bounds import json_fault
 from services.workflow.domain.language.program import Program
+from services.workflow.domain.scope import opening_scope
 from services.workflow.domain.walk import Recorded
 from services.workflow.errors import ExecutionNotFound
 from services.workflow.limits import DEFAULT_PRIORITY, MAX_INPUT_BYTES, MAX_INPUT_DEPTH
@@ -56,18 +59,31 @@ class Door(Protocol):
 
 
 class Executions:
-    """The door to the engine: what passes it can be run."""
+    """The door to the engine: what passes it can be run.
 
-    def __init__(self, engine: Engine, programs: Programs, reader: HistoryReader) -> None:
+    `tell` reaches executions that other processes decide; without it, those of this process.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        programs: Programs,
+        reader: HistoryReader,
+        admission: Admission,
+        tell: Tell | None = None,
+    ) -> None:
         self._engine = engine
         self._programs = programs
         self._reader = reader
+        self._admission = admission
+        self._tell = tell or self.control
 
     async def start(self, request: Request) -> Accepted:
         """Check and start; return once that is durable.
 
         Raises `WorkflowNotFound`, `WorkflowNotActive`, `TooLarge`, `InvalidInput`, `InputInvalid`, `AttributesInvalid`,
-        `EngineBusy`, and for a fork `ExecutionNotFound` and `ForkPointUnknown`.
+        `EngineBusy`, for a fork `ExecutionNotFound` and `ForkPointUnknown`, and for a workflow with a concurrency key
+        what `Admission` has.
         """
         resolved = await self._programs.resolve(request.tenant_id, request.workflow)
         revision = resolved.revision if request.revision is None else request.revision
@@ -76,37 +92,40 @@ class Executions:
         recorded = {} if request.forked_from is None else await self._recorded(request, request.forked_from, program)
         attributes = request.attributes
         if program.search or attributes or request.tags:
-            scope = scope_of(request.execution_id, request.tenant_id, request.input, request.context)
+            scope = opening_scope(request.execution_id, request.tenant_id, request.input, request.context)
             attributes = labels_of(program.search, attributes, request.tags, scope)
-        return await self._engine.start(
-            StartItem(
-                request.execution_id,
-                request.tenant_id,
-                resolved.workflow_id,
-                revision,
-                request.input,
-                request.context,
-                request.trigger,
-                request.actor,
-                request.traceparent,
-                asyncio.get_running_loop().create_future(),
-                request.priority,
-                attributes,
-                request.tags,
-                request.parent,
-                request.forked_from,
-                False,
-                recorded,
-            )
+        item = StartItem(
+            request.execution_id,
+            request.tenant_id,
+            resolved.workflow_id,
+            revision,
+            request.input,
+            request.context,
+            request.trigger,
+            request.actor,
+            request.traceparent,
+            asyncio.get_running_loop().create_future(),
+            request.priority,
+            attributes,
+            request.tags,
+            request.parent,
+            request.forked_from,
+            recorded=recorded,
         )
+        if program.concurrency is not None:
+            return await self._admission.start(program.concurrency, item, self._tell)
+        return await self._engine.start(item)
 
     async def control(self, execution_id: UUID, tenant_id: UUID, command: Control, actor: str) -> Accepted:
         """Tell an execution something; return once that is durable.
 
-        Raises `ExecutionNotFound`, and what `domain.refusals` has.
+        Raises `ExecutionNotFound`, what `domain.refusals` has, and for a retry `ConcurrencyLimit`.
         """
         done: asyncio.Future[Accepted] = asyncio.get_running_loop().create_future()
-        return await self._engine.control(ControlItem(execution_id, tenant_id, command, actor, done))
+        item = ControlItem(execution_id, tenant_id, command, actor, done)
+        if isinstance(command, Retry):
+            return await self._admission.retry(item, self._tell)
+        return await self._engine.control(item)
 
     async def _recorded(self, request: Request, origin: Origin, program: Program) -> dict[str, Recorded]:
         events = await self._reader.read_stream(TenantScope(request.tenant_id, request.actor), origin.execution_id)

@@ -137,7 +137,7 @@ def _result(walk: Walk, command: c.CompleteTask | c.FailTask) -> None:
 
 
 def _admit(walk: Walk, command: c.Admit) -> None:
-    if walk.state.queued:
+    if walk.state.queued and walk.state.paused_at is None:
         walk.emit(e.ExecutionAdmitted(command.now, _deadline(walk)))
         walk.begin(walk.program.first, walk.program.first.path)
 

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from services.workflow.domain import events as e
+from services.workflow.domain.scope import opening_scope
 from services.workflow.domain.state import (
     CANCELLED,
     COMPLETED,
@@ -58,11 +59,7 @@ def _started(state: ExecutionState, event: e.ExecutionStarted) -> None:
     state.trigger = event.trigger
     state.parent = event.parent
     state.queued = event.queued
-    state.scope = {
-        "input": event.input,
-        "execution": {"id": str(state.id), "context": event.context},
-        "tenant": {"id": str(state.tenant_id)},
-    }
+    state.scope = opening_scope(state.id, state.tenant_id, event.input, event.context)
 
 
 def _admitted(state: ExecutionState, event: e.ExecutionAdmitted) -> None:

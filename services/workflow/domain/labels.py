@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
-from uuid import UUID
 
 import msgspec
 
@@ -37,15 +36,6 @@ class AttributesInvalid(PlatformError):
 
     def __init__(self, faults: Sequence[FieldFault]) -> None:
         super().__init__(f"The execution cannot be labelled: {faults[0].message}.", faults=list(faults))
-
-
-def scope_of(execution_id: UUID, tenant_id: UUID, input_: Any, context: dict[str, Any]) -> dict[str, Any]:
-    """Return what templates see before there is any step."""
-    return {
-        "input": input_,
-        "execution": {"id": str(execution_id), "context": context},
-        "tenant": {"id": str(tenant_id)},
-    }
 
 
 def labels_of(

@@ -1,6 +1,7 @@
 """What the templates and conditions of a step see: the outputs by name, and inside an iteration those of that one."""
 
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -9,6 +10,15 @@ from services.workflow.domain.language.steps import STEPS, ForeachStep
 from services.workflow.domain.outputs import last_output
 from services.workflow.domain.state import COMPLETED, ExecutionState, StepState
 from services.workflow.domain.where import iteration_around, split_iteration
+
+
+def opening_scope(execution_id: UUID, tenant_id: UUID, input_: Any, context: dict[str, Any]) -> dict[str, Any]:
+    """Return what an execution sees before its first step."""
+    return {
+        "input": input_,
+        "execution": {"id": str(execution_id), "context": context},
+        "tenant": {"id": str(tenant_id)},
+    }
 
 
 def scope_at(state: ExecutionState, node: Node, path: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from services.workflow.app.definitions import Definitions
 from services.workflow.app.endings import Endings
 from services.workflow.app.lists import ExecutionLists
 from services.workflow.app.ports import ExecutionReads, WorkflowReads
+from services.workflow.app.slots import SlotReads
 from services.workflow.app.stats import StatsReads
 from services.workflow.app.waits import WaitReads
 from services.workflow.entry import (
@@ -35,6 +36,7 @@ class ReadModels(NamedTuple):
     execution_lists: ExecutionLists
     stats: StatsReads
     waits: WaitReads
+    slots: SlotReads
     retention: retention_api.Retention
 
 
@@ -85,6 +87,7 @@ def make_api(
             "sender": sender,
             "endings": endings,
             "webhook_parts": webhook_parts,
+            "slots": reads.slots,
             "retention": reads.retention,
         },
     )

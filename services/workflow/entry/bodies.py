@@ -15,12 +15,15 @@ T = TypeVar("T")
 _AROUND = 4096  # what a body has beside the value that is bounded
 
 
-async def whole_body(request: Request[Any, Any, Any], kind: type[T], most: int) -> T:
-    """Return the body as a struct. Raises `InvalidInput` with the path of the fault, or `TooLarge` above the bound."""
+async def whole_body(request: Request[Any, Any, Any], kind: type[T], most: int, large: str = "") -> T:
+    """Return the body as a struct; `large` is the field that can make it too large.
+
+    Raises `InvalidInput` with the path of the fault, or `TooLarge` above the bound.
+    """
     raw = await request.body()
     if len(raw) > most + _AROUND:
         message = f"The body is larger than {most:,} bytes."
-        raise TooLarge(message, faults=[FieldFault("", message, "too_large")])
+        raise TooLarge(message, faults=[FieldFault(large, message, "too_large")])
     try:
         return msgspec.json.decode(raw or b"{}", type=kind)
     except msgspec.ValidationError as error:

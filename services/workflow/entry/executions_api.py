@@ -90,7 +90,7 @@ async def execute(request: Request[Any, Any, Any], caller: TenantScope, state: S
     Answers 202 as soon as the start is durable. With `Prefer: wait=N` it answers 200 with the finished execution if
     that ends within N seconds (at most 60), else 202. With an `Idempotency-Key` it starts once, however often sent.
     """
-    body = await whole_body(request, ExecuteRequest, MAX_INPUT_BYTES + MAX_LABELS_BYTES)
+    body = await whole_body(request, ExecuteRequest, MAX_INPUT_BYTES + MAX_LABELS_BYTES, "input_data")
 
     async def handle(execution_id: UUID) -> Response[Any]:
         row = await workflow_row(state, caller, body.workflow_id)

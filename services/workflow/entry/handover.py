@@ -16,12 +16,14 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from services.workflow.app.items import Accepted
+from services.workflow.app.items import Accepted, Control
 from services.workflow.app.starting import Request
+from services.workflow.domain import commands as c
 from services.workflow.entry.commands import Refused
 from services.workflow.entry.messages import (
     CONTROL_SUBJECT,
     START_SUBJECT,
+    AdmitAction,
     Answer,
     CancelAction,
     ControlExecution,
@@ -127,6 +129,14 @@ class HandOver:
     async def control(self, command: ControlExecution) -> Accepted:
         """Tell an execution something that did not come as a command. Raises as `start` does."""
         return _accepted(await self._answer(_token(CONTROL_SUBJECT), command))
+
+    async def tell(self, execution_id: UUID, tenant_id: UUID, command: Control, actor: str) -> Accepted:
+        """Cancel or admit an execution. Raises as `start` does."""
+        if isinstance(command, c.Cancel):
+            return await self.cancel(execution_id, tenant_id, command.reason, actor)
+        if isinstance(command, c.Admit):
+            return await self.control(ControlExecution(execution_id, tenant_id, AdmitAction(), actor))
+        raise TypeError(f"{command!r} is told by people alone")
 
     async def cancel(self, execution_id: UUID, tenant_id: UUID, reason: str, actor: str) -> Accepted:
         """Cancel an execution. Raises as `start` does."""

@@ -104,6 +104,13 @@ class SignalAction(_Action, frozen=True, tag="signal"):
         return c.Signal(0, self.id, self.name, self.data)
 
 
+class AdmitAction(_Action, frozen=True, tag="admit"):
+    """Begin what was queued for a concurrency key: there is room for it."""
+
+    def command(self, actor: str) -> Control:  # noqa: ARG002
+        return c.Admit(0)
+
+
 class DecideAction(_Action, frozen=True, tag="decide"):
     """Decide on the approval that the step at `path` waits for, in the name of the command's actor."""
 
@@ -116,7 +123,16 @@ class DecideAction(_Action, frozen=True, tag="decide"):
         return c.Decide(0, self.path, actor, self.approved, self.comment, self.data)
 
 
-Action = CancelAction | TerminateAction | PauseAction | ResumeAction | RetryAction | SignalAction | DecideAction
+Action = (
+    CancelAction
+    | TerminateAction
+    | PauseAction
+    | ResumeAction
+    | RetryAction
+    | SignalAction
+    | AdmitAction
+    | DecideAction
+)
 
 
 class ControlExecution(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -11,6 +11,7 @@ from nats.aio.msg import Msg
 from services.workflow.app.ports import Triggered, Triggers
 from services.workflow.app.starting import Door, Request
 from services.workflow.domain.language.triggering import fire
+from services.workflow.errors import ConcurrencyLimit
 from services.workflow.limits import EVENTS_IN_FLIGHT, MAX_TRIGGER_DEPTH
 from shared.bus.cloudevents import tenant_of
 from shared.bus.durable import DurableConsumer
@@ -86,6 +87,9 @@ async def _start(executions: Door, triggered: Triggered, tenant_id: UUID, event:
     except PlatformError as error:
         if error.retry_after is not None:
             raise
+        if error.code == ConcurrencyLimit.code:  # as its definition has it: nothing is wrong with the event
+            _log.info("the event %s starts no execution of %s: %s", event["id"], triggered.workflow_id, error.message)
+            return []
         return [f"workflow {triggered.workflow_id}: {error.code}: {error.message}"]
     return []
 

@@ -20,7 +20,10 @@ async def shown_execution(
 ) -> ExecutionView:
     """Return an execution as it stands, or as it stood at a version."""
     folded = state_of(await state.executions.history(caller, execution_id, upto=upto))
-    return execution_view(folded, await program_of(state, caller, folded))
+    view = execution_view(folded, await program_of(state, caller, folded))
+    if folded.queued and upto is None:
+        view.queued_for = await state.slots.place(caller, execution_id)
+    return view
 
 
 async def program_of(state: State, caller: TenantScope, execution: ExecutionState) -> Any:

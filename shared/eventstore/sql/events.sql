@@ -19,15 +19,27 @@ ORDER BY version
 LIMIT $4
 
 -- name: read_page
-WITH stretch AS (SELECT least(coalesce(max(position), 0), $1::bigint + $2) AS upto FROM events)
-SELECT position, tenant_id, stream_id, version, type, data, meta, recorded_at, upto
-FROM stretch LEFT JOIN events ON position > $1 AND position <= upto
+WITH stretch AS (SELECT least(coalesce(max(position), 0), $1::bigint + $2) AS upto FROM events),
+found AS (
+    SELECT e.*, count(*) OVER () AS in_all,
+           sum(octet_length(data)) OVER (ORDER BY position) - octet_length(data) AS bytes_before
+    FROM stretch, events e
+    WHERE position > $1 AND position <= upto
+)
+SELECT position, tenant_id, stream_id, version, type, data, meta, recorded_at, upto, in_all
+FROM stretch LEFT JOIN found ON bytes_before < $3
 ORDER BY position
 
 -- name: read_page_of_types
-WITH stretch AS (SELECT least(coalesce(max(position), 0), $1::bigint + $2) AS upto FROM events)
-SELECT position, tenant_id, stream_id, version, type, data, meta, recorded_at, upto
-FROM stretch LEFT JOIN events ON position > $1 AND position <= upto AND type = ANY($3::text[])
+WITH stretch AS (SELECT least(coalesce(max(position), 0), $1::bigint + $2) AS upto FROM events),
+found AS (
+    SELECT e.*, count(*) OVER () AS in_all,
+           sum(octet_length(data)) OVER (ORDER BY position) - octet_length(data) AS bytes_before
+    FROM stretch, events e
+    WHERE position > $1 AND position <= upto AND type = ANY($4::text[])
+)
+SELECT position, tenant_id, stream_id, version, type, data, meta, recorded_at, upto, in_all
+FROM stretch LEFT JOIN found ON bytes_before < $3
 ORDER BY position
 
 -- name: last_position

@@ -3,11 +3,12 @@
 import asyncio
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Self, cast
 from uuid import UUID
 
 from prometheus_client import CollectorRegistry
 
+from services.workflow.app.admission import Admission
 from services.workflow.app.engine import Engine
 from services.workflow.app.family import Orphan
 from services.workflow.app.items import Accepted, Control, ControlItem, StartItem
@@ -30,6 +31,8 @@ from shared.tail.waker import Waker
 from tests.unit.workflow_engine.scenario import TENANT, WORKFLOW
 
 PATIENCE_S = 10.0
+NO_ADMISSION = cast("Admission", None)
+"""For programs without a concurrency key, which ask for none."""
 LEASE_S = 3600.0
 
 

@@ -91,6 +91,24 @@ async def test_a_start_that_comes_again_starts_nothing() -> None:
         assert len(house.sent.tasks) == 1
 
 
+async def test_a_start_whose_sender_has_gone_is_not_begun() -> None:
+    async with House(program_of([tool("a")])) as house:
+        house.store.open.clear()
+        blockers = []
+        for batches in (1, 2):
+            blockers.append(house.start())
+            await until(lambda batches=batches: len(house.store.commits) == batches)
+        gone = house.start(new_id())
+        await asyncio.sleep(0.01)
+        gone.cancel()
+        kept = house.start()
+        house.store.open.set()
+        await asyncio.gather(kept, *blockers)
+        await asyncio.gather(gone, return_exceptions=True)
+        assert gone.cancelled()
+        assert len(house.store.rows) == 3
+
+
 async def test_another_tenant_cannot_cancel() -> None:
     async with House(program_of([tool("a")])) as house:
         run = (await house.start()).execution_id

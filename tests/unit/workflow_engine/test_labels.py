@@ -5,15 +5,16 @@ from uuid import uuid4
 
 import pytest
 
-from services.workflow.domain.labels import TAG, AttributesInvalid, labels_of, scope_of, searchable, searchable_labels
+from services.workflow.domain.labels import TAG, AttributesInvalid, labels_of, searchable, searchable_labels
 from services.workflow.domain.language.templates import compile_template
+from services.workflow.domain.scope import opening_scope
 
 EXECUTION, TENANT = uuid4(), uuid4()
 
 
 def labelled(search: dict[str, Any], given: dict[str, Any], input_: Any) -> dict[str, Any]:
     templates = {name: compile_template(value) for name, value in search.items()}
-    return labels_of(templates, given, [], scope_of(EXECUTION, TENANT, input_, {"user": "u1"}))
+    return labels_of(templates, given, [], opening_scope(EXECUTION, TENANT, input_, {"user": "u1"}))
 
 
 def test_what_a_template_does_not_find_is_no_attribute() -> None:

@@ -18,7 +18,7 @@ from services.workflow.domain.schedules import ScheduleKey
 from services.workflow.errors import StoreAway
 from services.workflow.limits import MAX_MISSED_RUNS
 from services.workflow.metrics import TriggerMetrics
-from tests.unit.workflow_engine.engine_house import House, Store
+from tests.unit.workflow_engine.engine_house import NO_ADMISSION, House, Store
 from tests.unit.workflow_engine.scenario import TENANT, WORKFLOW, program_of, transform
 
 NINE = dt.datetime(2026, 1, 5, 9, 0, tzinfo=dt.UTC)
@@ -71,7 +71,7 @@ class Plant:
         async def bury(subject: str, body: bytes, why: str) -> None:
             self.buried.append((subject, msgspec.json.decode(body), why))
 
-        executions = Executions(house.engine, house.programs, house.store.log)
+        executions = Executions(house.engine, house.programs, house.store.log, NO_ADMISSION)
         return Scheduler(self.places, house.programs, executions, self.metrics, bury, lambda: self.now)
 
     async def started(self) -> list[ExecutionStarted]:

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from services.workflow import limits
+from services.workflow.domain.language.concurrency import Concurrency
 from services.workflow.domain.language.fields import (
     Expression,
     RetentionDays,
@@ -98,6 +99,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     retry_strategy: Backoff | None = None
     retry: RetrySettings | None = None
     retention_days: RetentionDays | None = None
+    concurrency: Concurrency | None = None
 
     def effective_slug(self) -> str:
         """Return the slug, or the one that the name gives (`workflow` if the name has no letters for one)."""

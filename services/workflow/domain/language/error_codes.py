@@ -16,6 +16,7 @@ _OF_MCP_TOOL = (
     "tool_interrupted", "server_died", "protocol_violation", "server_unavailable", "server_busy", "unavailable",
     "rate_limited",
 )  # fmt: skip
+_OF_WORKFLOW = ("concurrency_limit", "concurrency_queue_full", "concurrency_key_invalid")
 _OF_HTTP = ("http_status", "http_timeout", "http_failed", "http_request_invalid", "address_refused")
 
 # Code -> who can fail with it: types of steps, or one of the three words above. The documentation has the same table.
@@ -24,6 +25,7 @@ ERROR_CODES: Mapping[str, frozenset[str]] = MappingProxyType(
         **{code: frozenset({ANY_STEP}) for code in _OF_ANY_STEP},
         **{code: frozenset({"mcp_tool"}) for code in _OF_MCP_TOOL},
         **{code: frozenset({"http"}) for code in _OF_HTTP},
+        **{code: frozenset({"workflow"}) for code in _OF_WORKFLOW},
         "bad_delay": frozenset({"delay"}),
         "secrets_unavailable": frozenset({"mcp_tool", "http"}),
         "worker_failed": frozenset({WORKERS_STEP}),

@@ -50,6 +50,13 @@ class TemplateInvalid(_Faulty):
     what = "template"
 
 
+class ConcurrencyKeyInvalid(_Faulty):
+    """The data of a start gives no concurrency key."""
+
+    code = "concurrency_key_invalid"
+    what = "concurrency key"
+
+
 class ConditionInvalid(PlatformError):
     """A JSONPath expression cannot be compiled; `position` is an offset in characters."""
 

@@ -6,6 +6,7 @@ from itertools import pairwise
 from types import MappingProxyType
 
 from services.workflow import limits
+from services.workflow.domain.language.concurrency import ConcurrencyRule, compile_concurrency
 from services.workflow.domain.language.conditions import Condition, compile_condition
 from services.workflow.domain.language.definition import Definition
 from services.workflow.domain.language.input_schema import ValidateInput, compile_schema
@@ -73,6 +74,7 @@ class Program:
     output: Template | None
     search: Mapping[str, Template]
     timeout_seconds: float
+    concurrency: ConcurrencyRule | None
     _validate: ValidateInput | None
 
     @property
@@ -105,6 +107,7 @@ def compile_program(definition: Definition) -> Program:
         output=None if definition.output is None else compile_template(definition.output),
         search={name: compile_template(value) for name, value in definition.search_attributes.items()},
         timeout_seconds=definition.timeout_seconds,
+        concurrency=None if definition.concurrency is None else compile_concurrency(definition.concurrency),
         _validate=None if definition.input_schema is None else compile_schema(definition.input_schema),
     )
 

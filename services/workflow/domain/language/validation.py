@@ -53,6 +53,8 @@ class Validator:
                 message = f"at most {limits.MAX_DEFINITION_PLACEHOLDERS:,} placeholders in all"
                 yield fault("steps", message, "too_many_placeholders")
                 return
+        if definition.concurrency is not None:
+            yield from self._at_the_door({"key": definition.concurrency.key}, "concurrency", EXECUTION_ROOTS)
         if definition.output is not None:
             yield from self._template({"output": definition.output}, "", None)
         yield from self._search_attributes()
@@ -136,11 +138,15 @@ class Validator:
                     f"an attribute's name is an identifier of at most {limits.MAX_ATTRIBUTE_NAME_CHARS} characters"
                 )
                 yield fault(join_path("search_attributes", name), message, "bad_name")
-        template, faults = examine_template(found, "search_attributes")
+        yield from self._at_the_door({"search_attributes": found}, "", EXECUTION_ROOTS)
+
+    def _at_the_door(self, fields: dict[str, object], path: str, known: Sequence[str]) -> Iterator[FieldFault]:
+        """Check templates that are rendered before an execution exists."""
+        template, faults = examine_template(fields, path)
         yield from faults
         self._placeholders += len(template.references) + len(template.secret_references)
-        yield from misplaced_secrets(template, "search_attributes", frozenset())
-        yield from self._unknown(template.references, EXECUTION_ROOTS)
+        yield from self._unknown(template.references, known)
+        yield from misplaced_secrets(template, path, frozenset())
 
     def _template(
         self,
