@@ -4,9 +4,10 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import asyncpg
@@ -20,6 +21,7 @@ from shared.auth.remote import RemoteAuthority
 from shared.auth.revocations import listen_to_revocations
 from shared.auth.verifier import Authority, Verifier
 from shared.bus.broker import client_of, make_broker
+from shared.bus.cloudevents import Shape
 from shared.bus.durable import DurableConsumer, DurableReader
 from shared.bus.streams import ensure_streams
 from shared.bus.worker import Do, TaskWorker
@@ -106,11 +108,11 @@ class Runtime:
         self._draining.append(worker.drain)
         self.background(f"heartbeats of {subject}", worker.beat)
 
-    def relay(self, public_types: list[str]) -> None:
-        """Publish the service's public events, from one replica at a time."""
+    def relay(self, public_types: list[str], shapes: Mapping[str, Shape] = MappingProxyType({})) -> None:
+        """Publish the service's public events, from one replica at a time; those of some types as `shapes` says."""
 
         async def work() -> None:
-            await Relay(self.service, self.log, self.client(), self.waker, public_types).run()
+            await Relay(self.service, self.log, self.client(), self.waker, public_types, shapes).run()
 
         self.background("relay", lambda: lead(self.worker_pool, "relay", work))
 

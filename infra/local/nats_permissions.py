@@ -8,7 +8,7 @@ import msgspec
 from nats.js.api import StreamConfig
 
 from shared.bus.inboxes import inbox_prefix
-from shared.bus.streams import COMMANDS, EVENTS, EXTERNAL, STREAMS
+from shared.bus.streams import COMMANDS, EMITTED, EVENTS, EXTERNAL, STREAMS
 from shared.settings import SERVICES
 
 OPERATOR = "operator"
@@ -41,6 +41,7 @@ _OWN: dict[str, Rights] = {
             "commands.rag.>",
             "commands.agent.>",
             "results.*",
+            "emitted.>",
             # Answers to commands that lay in a stream: the grant to answer is for requests that come directly.
             "answers.>",
         ),
@@ -61,7 +62,7 @@ _OWN: dict[str, Rights] = {
 }
 
 # Whose durable consumers may read which stream, besides the facts, which are for everyone.
-_ALSO_READS = {"workflow": (EXTERNAL, COMMANDS)}
+_ALSO_READS = {"workflow": (EXTERNAL, EMITTED, COMMANDS)}
 
 
 def rights(service: str) -> Rights:

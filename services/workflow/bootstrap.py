@@ -9,6 +9,7 @@ from services.workflow.adapters.archive import ReaderWithArchive, WithArchive
 from services.workflow.adapters.archive_index import PostgresArchiveIndex
 from services.workflow.adapters.counters import WorkflowCounters
 from services.workflow.adapters.dispatch import SUBJECTS, NatsDispatch
+from services.workflow.adapters.emitted import SHAPES
 from services.workflow.adapters.execution_lists import PostgresExecutionLists
 from services.workflow.adapters.executions import PostgresExecutions
 from services.workflow.adapters.http_requests import HttpRequests
@@ -54,7 +55,7 @@ from services.workflow.entry.consumer import consumers, listen_to_parents, verbs
 from services.workflow.entry.handover import HandOver
 from services.workflow.entry.hooks_api import WebhookParts
 from services.workflow.entry.routes import NatsRoutes
-from services.workflow.entry.triggers import trigger_consumer
+from services.workflow.entry.triggers import trigger_consumers
 from services.workflow.limits import CHILDREN_CONCURRENCY, HTTP_CONCURRENCY, LOOK_FOR_ORPHANS_S
 from services.workflow.metrics import EngineMetrics, RetentionMetrics, TriggerMetrics
 from shared.ids import new_id
@@ -108,7 +109,8 @@ async def run(settings: WorkflowSettings) -> None:
         children = Children(handover, reader)
         for consumer in consumers(rt.client, table, handover):
             rt.consume(consumer)
-        rt.consume(trigger_consumer(PostgresTriggers(rt.worker_pool, programs), handover))
+        for consumer in trigger_consumers(PostgresTriggers(rt.worker_pool, programs), handover):
+            rt.consume(consumer)
         trigger_metrics, letters = TriggerMetrics(rt.registry), DeadLetters(NAME, rt.client)
         schedules = PostgresSchedules(rt.worker_pool)
         scheduler = Scheduler(schedules, programs, handover, trigger_metrics, letters, _now)
@@ -121,7 +123,7 @@ async def run(settings: WorkflowSettings) -> None:
         rt.background("engine", partitions.run)
         rt.background("slots", lambda: lead(rt.worker_pool, "slots", admitting.run))
         rt.readiness["engine"] = partitions.check_ready
-        rt.relay([*EXECUTION_EVENTS.public_types, *WORKFLOW_EVENTS.public_types])
+        rt.relay([*EXECUTION_EVENTS.public_types, *WORKFLOW_EVENTS.public_types], SHAPES)
         endings = Endings(reads, rt.waker)
         rt.background("endings", endings.run)
         sender = CommandSender(rt.client)

@@ -1,10 +1,35 @@
 """Facts for others, as CloudEvents 1.0 in the NATS binding's binary mode: attributes in `ce-*` headers, data as is."""
 
+from collections.abc import Callable
 from uuid import UUID
 
+import msgspec
+
 from shared.eventstore.event import RecordedEvent, decode_meta
+from shared.limits import FACT_MAX_BYTES
 
 SPEC_VERSION = "1.0"
+
+
+class Fact(msgspec.Struct, frozen=True):
+    """A public event as it is published. Its subject is one of a stream that confirms what it stores."""
+
+    subject: str
+    headers: dict[str, str]
+    data: bytes
+
+
+Shape = Callable[[RecordedEvent], Fact]
+"""Says how events of a type are published. It is given what its own service recorded and does not raise."""
+
+
+def fact_of(service: str, event: RecordedEvent) -> Fact:
+    """Return an event as its type says. Data that NATS would not take is left out: who wants it asks the service."""
+    headers, data = headers_of(service, event), event.data
+    if len(data) > FACT_MAX_BYTES:
+        headers["ce-dataomitted"] = str(len(data))
+        data = b""
+    return Fact(subject_of(service, event), headers, data)
 
 
 def subject_of(service: str, event: RecordedEvent) -> str:

@@ -1,7 +1,7 @@
 """The JetStream streams of the platform. Postgres is the truth: each of them can be lost and filled again."""
 
 from nats.js import JetStreamContext
-from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+from nats.js.api import DiscardPolicy, RePublish, RetentionPolicy, StorageType, StreamConfig
 from nats.js.errors import BadRequestError, NotFoundError
 
 from shared.settings import SERVICES
@@ -40,6 +40,18 @@ EXTERNAL = StreamConfig(
     max_bytes=1024**3,
     duplicate_window=0.1,  # the least that the server takes
 )
+# What executions emit. `EXTERNAL` cannot say that it has stored an event, so it comes here first, where only the
+# workflow service publishes. The server then says it again where tenants hear it, with the header `Nats-Stream`.
+EMITTED = StreamConfig(
+    name="EMITTED",
+    subjects=["emitted.*.>"],
+    retention=RetentionPolicy.LIMITS,
+    storage=StorageType.FILE,
+    max_age=7 * _DAY,
+    max_bytes=1024**3,
+    duplicate_window=120,
+    republish=RePublish(src="emitted.*.>", dest="events.{{wildcard(1)}}.external.>"),
+)
 DEADLETTER = StreamConfig(
     name="DEADLETTER",
     subjects=["deadletter.>"],
@@ -48,7 +60,7 @@ DEADLETTER = StreamConfig(
     max_age=30 * _DAY,
     max_bytes=1024**3,
 )
-STREAMS = (COMMANDS, EVENTS, EXTERNAL, DEADLETTER)
+STREAMS = (COMMANDS, EVENTS, EXTERNAL, EMITTED, DEADLETTER)
 
 
 async def ensure_streams(js: JetStreamContext) -> None:

@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 
 from shared.limits import TASK_PRIORITY_DEFAULT
+from shared.nesting import NESTING_MAX
 
 PARTITIONS = 32
 HEARTBEAT_S = 1.0
@@ -60,6 +61,11 @@ class TaskResult(msgspec.Struct, frozen=True):
     error: TaskError | None = None
     duration_ms: float = 0.0
     quiet_ms: int = 0
+
+
+def too_deep() -> TaskError:
+    """Return why a result is not taken that could not be read again once it is stored."""
+    return TaskError("nesting_too_deep", f"The result is nested deeper than {NESTING_MAX} levels.")
 
 
 def task_id_of(execution_id: UUID, step_path: str, attempt: int) -> str:

@@ -16,9 +16,10 @@ from shared.bus.envelope import EnvelopeDecoder, encode_item, pack
 from shared.bus.fair_slots import Displaced, FairSlots
 from shared.bus.inbox import Inbox
 from shared.bus.outbox import ResultOutbox
-from shared.bus.tasks import HEARTBEAT_S, PARTITIONS, Task, TaskError, TaskResult
+from shared.bus.tasks import HEARTBEAT_S, PARTITIONS, Task, TaskError, TaskResult, too_deep
 from shared.errors import InvalidInput, PlatformError, Unavailable
 from shared.limits import TASK_ATTEMPT_MAX, TASK_PRIORITY_MAX, TASKS_HELD_MAX, WORKER_LOOK_S
+from shared.nesting import is_deep, may_be_deep
 from shared.telemetry.metrics import WorkerMetrics
 from shared.telemetry.trace import begin_trace
 
@@ -162,7 +163,7 @@ class TaskWorker:
             _log.exception("the task %s failed", task.task_id)
             error = TaskError("worker_failed", "The worker failed: its log says why.", retryable=True)
             result = _result(task, "error", error=error)
-        encoded = encode_item(result)
+        encoded = _encoded(task, result)
         # Nothing was begun by a task that could not be taken, and nothing has ended with one that is still running.
         if result.status != "running" and (result.error is None or result.error.code != Unavailable.code):
             self._inbox.remember(_key(task), encoded)
@@ -178,6 +179,17 @@ class TaskWorker:
                 await bury(self._client(), self._service, self._subject, body, error.message)
         except (NatsError, PlatformError, TimeoutError) as failure:
             _log.warning("a message on %s was refused (%s) and lost: %r", self._subject, error.message, failure)
+
+
+def _encoded(task: Task, result: TaskResult) -> bytes:
+    """Return a result as it is sent. What is nested too deeply could not be read, with all else in its message."""
+    try:
+        encoded = encode_item(result)
+    except RecursionError:
+        deep = True
+    else:
+        deep = may_be_deep(encoded) and (is_deep(result.output) or is_deep(result.error and result.error.details))
+    return encode_item(_result(task, "error", error=too_deep())) if deep else encoded
 
 
 def _checked(tasks: list[Task]) -> list[Task]:

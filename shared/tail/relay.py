@@ -2,17 +2,17 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.api import PubAck
 
-from shared.bus.cloudevents import headers_of, subject_of
+from shared.bus.cloudevents import Shape, fact_of
 from shared.eventstore.event import RecordedEvent
 from shared.eventstore.ports import EventLog
 from shared.limits import (
-    FACT_MAX_BYTES,
     RELAY_ACK_TIMEOUT_S,
     RELAY_BUSY_EVENTS,
     RELAY_CHECKPOINT_S,
@@ -29,15 +29,25 @@ class Relay:
     """Publishes what lies after its checkpoint. Runs on one replica at a time (see `shared.tail.leader`).
 
     The checkpoint is kept only once JetStream has stored what lies before it; what a crash repeats, JetStream drops by
-    message id for two minutes, and consumers by `ce-id` for ever.
+    message id for two minutes, and consumers by `ce-id` for ever. `shapes` has the types that are not published as
+    facts usually are.
     """
 
-    def __init__(self, service: str, log: EventLog, client: Client, waker: Waker, types: list[str]) -> None:
+    def __init__(
+        self,
+        service: str,
+        log: EventLog,
+        client: Client,
+        waker: Waker,
+        types: list[str],
+        shapes: Mapping[str, Shape] = MappingProxyType({}),
+    ) -> None:
         self._service = service
         self._log = log
         self._client = client
         self._waker = waker
         self._types = types
+        self._shapes = shapes
         self._position = 0
         self._saved = 0
         self._saved_at = 0.0
@@ -74,11 +84,9 @@ class Relay:
         try:
             async with asyncio.timeout(RELAY_ACK_TIMEOUT_S):
                 for event in events:
-                    subject, headers = subject_of(self._service, event), headers_of(self._service, event)
-                    data = event.data
-                    if len(data) > FACT_MAX_BYTES:  # who wants it asks the service for it
-                        data, headers["ce-dataomitted"] = b"", str(len(data))
-                    acks.append(await js.publish_async(subject, data, headers=headers))
+                    shape = self._shapes.get(event.type)
+                    fact = fact_of(self._service, event) if shape is None else shape(event)
+                    acks.append(await js.publish_async(fact.subject, fact.data, headers=fact.headers))
                 await asyncio.gather(*acks)
         except TimeoutError:
             _log.warning("%d events are published again: not all were confirmed", len(events))

@@ -1,4 +1,4 @@
-"""Every code that a step or an execution can fail with stands in the documentation."""
+"""Every code that steps and executions fail with, and that definitions are refused with, is documented."""
 
 import re
 from pathlib import Path
@@ -8,8 +8,10 @@ import pytest
 from services.mcp_gateway.domain.call import RETRYABLE
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTED = set(re.findall(r"`([a-z_]+)`", (ROOT / "docs" / "workflow-language.md").read_text()))
+DOCUMENTED = {code for file in (ROOT / "docs").glob("*.md") for code in re.findall(r"`([a-z_]+)`", file.read_text())}
 MADE = re.compile(r'(?:StepError|TaskError)\(\s*"([a-z_]+)"')
+RAISED = re.compile(r'^    code = "([a-z_]+)"$', re.MULTILINE)
+FAULT = re.compile(r'fault\([^()]*(?:\([^()]*\)[^()]*)*"([a-z]+(?:_[a-z]+)+)"\s*\)')
 
 
 def codes() -> set[str]:
@@ -17,6 +19,8 @@ def codes() -> set[str]:
     for folder in ("services/workflow", "services/mcp_gateway", "shared/bus"):
         for file in (ROOT / folder).rglob("*.py"):
             found |= set(MADE.findall(file.read_text()))
+    for file in (ROOT / "services" / "workflow" / "domain").rglob("*.py"):
+        found |= set(RAISED.findall(file.read_text())) | set(FAULT.findall(file.read_text()))
     return found
 
 
@@ -26,4 +30,4 @@ def test_a_code_is_documented(code: str) -> None:
 
 
 def test_the_codes_are_found() -> None:
-    assert {"step_timeout", "http_status", "tool_timeout", "history_too_long", "timeout"} <= codes()
+    assert {"step_timeout", "http_status", "tool_timeout", "history_too_long", "bad_items", "bad_wait_for"} <= codes()

@@ -26,7 +26,7 @@ from infra.local.paths import DataDir
 from shared.bus.durable import DurableConsumer, DurableReader
 from shared.bus.inboxes import inbox_prefix
 from shared.bus.outcome import Done, Outcome, Retry
-from shared.bus.streams import COMMANDS, EVENTS, EXTERNAL, ensure_streams
+from shared.bus.streams import COMMANDS, EMITTED, EVENTS, EXTERNAL, ensure_streams
 from shared.settings import SERVICES
 from tests.conftest import reachable_folder
 
@@ -155,6 +155,7 @@ async def publish(bus: Bus, subject: str) -> None:
         *((service, "commands.mcp.execute-tool") for service in SERVICES if service != "workflow"),
         *((service, "commands.workflow.start-execution") for service in SERVICES if service != "workflow"),
         *((service, "commands.tenant.issue-token") for service in SERVICES),
+        *((service, f"emitted.{TENANT}.order.paid") for service in SERVICES if service != "workflow"),
         *((service, "$JS.API.STREAM.DELETE.EVENTS") for service in SERVICES),
         *((service, "$JS.API.STREAM.PURGE.EVENTS") for service in SERVICES),
         *((service, "$JS.API.STREAM.MSG.DELETE.EVENTS") for service in SERVICES),
@@ -164,7 +165,7 @@ async def publish(bus: Bus, subject: str) -> None:
             (service, f"$JS.API.CONSUMER.DURABLE.CREATE.{stream}.x")
             for service in SERVICES
             if service != "workflow"
-            for stream in ("COMMANDS", "EXTERNAL")
+            for stream in ("COMMANDS", "EXTERNAL", "EMITTED")
         ),
         *((service, "$JS.ACK.COMMANDS.x.1.1.1.1.0") for service in SERVICES if service != "workflow"),
         ("mcp_gateway", "deadletter.workflow"),
@@ -223,9 +224,10 @@ async def test_commands_and_their_replies_pass(bus: Bus) -> None:
     [
         (COMMANDS, "commands.workflow.start-execution", "commands.workflow.start-execution"),
         (EXTERNAL, "events.*.external.>", f"events.{TENANT}.external.order.placed"),
+        (EMITTED, "emitted.*.>", f"emitted.{TENANT}.order.placed"),
     ],
 )
-async def test_the_engine_reads_commands_and_what_tenants_say(
+async def test_the_engine_reads_commands_and_what_tenants_and_executions_say(
     bus: Bus, stream: StreamConfig, subject: str, one: str
 ) -> None:
     workflow = await connect(bus, "workflow")

@@ -11,7 +11,7 @@ from services.workflow.app.engine import Engine
 from services.workflow.app.forking import recorded_before
 from services.workflow.app.items import Accepted, Control, ControlItem, StartItem
 from services.workflow.app.ports import HistoryReader, Programs
-from services.workflow.domain.commands import Retry
+from services.workflow.domain.commands import Decide, Retry, Signal
 from services.workflow.domain.events import Origin, Parent
 from services.workflow.domain.labels import labels_of
 from services.workflow.domain.language.bounds import json_fault
@@ -119,8 +119,11 @@ class Executions:
     async def control(self, execution_id: UUID, tenant_id: UUID, command: Control, actor: str) -> Accepted:
         """Tell an execution something; return once that is durable.
 
-        Raises `ExecutionNotFound`, what `domain.refusals` has, and for a retry `ConcurrencyLimit`.
+        Raises `ExecutionNotFound`, `TooLarge`, `InvalidInput`, what `domain.refusals` has, and for a retry
+        `ConcurrencyLimit`.
         """
+        if isinstance(command, Signal | Decide):
+            _check_json("data", [getattr(command, name) for name in command.__struct_fields__])
         done: asyncio.Future[Accepted] = asyncio.get_running_loop().create_future()
         item = ControlItem(execution_id, tenant_id, command, actor, done)
         if isinstance(command, Retry):
@@ -135,12 +138,17 @@ class Executions:
 
 
 def _check(request: Request, program: Program) -> None:
-    fault = json_fault([request.input, request.context], max_depth=MAX_INPUT_DEPTH, max_size=MAX_INPUT_BYTES)
-    if fault is not None:
-        raise (TooLarge if fault.code == "too_large" else InvalidInput)(
-            f"The input cannot be taken: {fault.message}.", faults=[fault]
-        )
+    _check_json("input", [request.input, request.context])
     size = len(msgspec.json.encode((request.input, request.context)))
     if size > MAX_INPUT_BYTES:
         raise TooLarge(f"The input has {size:,} bytes; {MAX_INPUT_BYTES:,} are allowed.")
     program.validate_input(request.input)
+
+
+def _check_json(what: str, value: Any) -> None:
+    """Raise `TooLarge` or `InvalidInput` for what could be taken in and not be read again."""
+    fault = json_fault(value, max_depth=MAX_INPUT_DEPTH, max_size=MAX_INPUT_BYTES)
+    if fault is not None:
+        raise (TooLarge if fault.code == "too_large" else InvalidInput)(
+            f"The {what} cannot be taken: {fault.message}.", faults=[fault]
+        )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from services.workflow.domain import events as e
 from services.workflow.domain.language.program import Node
 from services.workflow.domain.language.steps import ON_TIMEOUT, ApprovalStep
-from services.workflow.domain.language.steps.data import is_subject
+from services.workflow.domain.language.steps.data import is_event_type, is_subject
 from services.workflow.domain.state import ExecutionState
 from services.workflow.domain.step_error import StepError
 from services.workflow.domain.where import child
@@ -29,6 +29,12 @@ class BadSubject(PlatformError):
     """A template did not give a subject that can be published on."""
 
     code = "bad_subject"
+
+
+class BadEventType(PlatformError):
+    """A template did not give what can be the type of an event."""
+
+    code = "bad_event_type"
 
 
 class BadAssignees(PlatformError):
@@ -68,10 +74,13 @@ def begin_emit(walk: "Walk", node: Node, path: str) -> None:
     target = walk.render(node, path)
     if not is_subject(target["subject"]):
         raise BadSubject(f"{target['subject']!r} is no subject such as orders.paid.")
-    data = node.input.render(walk.scope(node, path))
+    event_type = str(target["event_type"])
+    if not is_event_type(event_type):
+        raise BadEventType(f"{event_type[:100]!r} is no type such as orders.paid.v1.")
+    data = walk.made(node.input, node, path)
     depth = trigger_depth(walk.state) + 1
-    walk.emit(e.EventEmitted(walk.now, path, target["subject"], str(target["event_type"]), data, depth))
-    walk.complete(node, path, {"subject": target["subject"], "event_type": target["event_type"]})
+    walk.emit(e.EventEmitted(walk.now, path, target["subject"], event_type, data, depth))
+    walk.complete(node, path, {"subject": target["subject"], "event_type": event_type})
 
 
 def take_signals(walk: "Walk") -> None:

@@ -22,6 +22,7 @@ from services.workflow.domain.language.steps import (
     TransformStep,
     WaitForEventStep,
 )
+from services.workflow.domain.language.templates import Template
 from services.workflow.domain.outputs import last_output, output_of_agent
 from services.workflow.domain.scope import scope_at
 from services.workflow.domain.state import ExecutionState
@@ -36,11 +37,24 @@ from services.workflow.limits import (
 )
 from shared.errors import PlatformError
 from shared.eventstore.catalogue import DomainEvent
+from shared.nesting import NESTING_MAX, is_deep, may_be_deep
 
 _encode = msgspec.json.Encoder().encode
 _TOO_LARGE = StepError("result_too_large", f"The output is above {MAX_STEP_RESULT_BYTES:,} bytes.")
 
 Begin = Callable[["Walk", Node, str], None]
+
+
+class PayloadTooLarge(PlatformError):
+    """What a step begins with is above what may be recorded."""
+
+    code = "payload_too_large"
+
+
+class NestingTooDeep(PlatformError):
+    """A value has more levels than what is recorded may have."""
+
+    code = "nesting_too_deep"
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -66,8 +80,7 @@ class Walk:
         self.events: list[DomainEvent] = []
         self._recorded = recorded or {}
         self._next: deque[tuple[Begin, Node, str]] = deque()
-        self._made = 0
-        """Bytes of what this decision made; the history's size counts them once they are written."""
+        self._made = 0  # bytes of what this walk rendered: one decision can make far more than it was told
 
     @property
     def may_go_on(self) -> bool:
@@ -116,10 +129,12 @@ class Walk:
         """Begin what is on the list, and what that brings, until all of it waits for the outside."""
         state = self.state
         while self._next and not state.ended:
-            full = state.version >= MAX_HISTORY_EVENTS or state.size + self._made >= MAX_HISTORY_BYTES
-            if full and state.undoing is None:
+            if self._is_full():
                 self._next.clear()
-                self.fail_execution(history_too_long(state))
+                if state.undoing is None:
+                    self.fail_execution(history_too_long(state, self._made))
+                else:
+                    undo.give_up(self, "its history is too long")
                 continue
             work, node, path = self._next.popleft()
             # What holds it may have ended meanwhile; a compensation is held by a step that has ended well.
@@ -130,15 +145,33 @@ class Walk:
             ):
                 work(self, node, path)
 
+    def _is_full(self) -> bool:
+        """Whether the history is as long as it may be; to undo what was done it may be twice as long."""
+        factor = 1 if self.state.undoing is None else 2
+        size = self.state.size + self._made
+        return self.state.version >= factor * MAX_HISTORY_EVENTS or size >= factor * MAX_HISTORY_BYTES
+
     def scope(self, node: Node, path: str) -> dict[str, Any]:
         """Return what the templates of a step see."""
         return scope_at(self.state, node, path)
 
     def render(self, node: Node, path: str) -> Any:
-        """Return the payload of a step. Raises what its templates raise."""
+        """Return the payload of a step. Raises what its templates raise, and `PayloadTooLarge`."""
         if node.payload is None:
             raise TypeError(f"{node!r} has no payload")
-        return node.payload.render(self.scope(node, path))
+        return self.made(node.payload, node, path)
+
+    def made(self, template: Template, node: Node, path: str) -> Any:
+        """Return what a template gives where a step stands: few placeholders can make much of little."""
+        if template.is_static:
+            self._made += template.static_bytes
+            return template.render({})
+        value = template.render(self.scope(node, path))
+        size = weigh(value)
+        self._made += size
+        if size > MAX_TASK_PAYLOAD_BYTES:
+            raise PayloadTooLarge(f"The step's input is above {MAX_TASK_PAYLOAD_BYTES:,} bytes.")
+        return value
 
     def schedule(self, node: Node, path: str, attempt: int) -> None:
         """Ask a worker for a step."""
@@ -147,18 +180,8 @@ class Walk:
         except PlatformError as error:
             self.fail(node, path, as_step_error(error))
             return
-        if node.payload is not None and not node.payload.is_static and self._made_of(payload) > MAX_TASK_PAYLOAD_BYTES:
-            message = f"The step's input is above {MAX_TASK_PAYLOAD_BYTES:,} bytes."
-            self.fail(node, path, StepError("payload_too_large", message))
-            return
         deadline = self.deadline(node) or self.state.deadline
         self.emit(e.StepScheduled(self.now, path, attempt, payload, deadline))
-
-    def _made_of(self, value: Any) -> int:
-        """Return the size of a value that this decision made, and count it."""
-        size = size_of(value)
-        self._made += size
-        return size
 
     def deadline(self, node: Node) -> int | None:
         """Return when a step that begins now is given up, in Unix milliseconds."""
@@ -171,13 +194,15 @@ class Walk:
                 attempt = self.state.steps[path].attempt
                 raw = output_of_agent(raw, f"{self.state.key}/{path}/{attempt}")
             output = raw if node.mapping is None else node.mapping.apply(raw)
+            # What a worker says was bounded when it came in; what is made here can be many times what it was made of.
+            size = weigh(output) if node.mapping is not None or not node.step.is_task else 0
         except PlatformError as error:
             self.fail(node, path, as_step_error(error))
             return
-        # What a worker says was bounded when it came in; what is made here can be many times what it was made of.
-        if (node.mapping is not None or not node.step.is_task) and self._made_of(output) > MAX_STEP_RESULT_BYTES:
+        if size > MAX_STEP_RESULT_BYTES:
             self.fail(node, path, _TOO_LARGE)
             return
+        self._made += size
         self.record(node, path, output)
 
     def record(self, node: Node, path: str, output: Any, *, copied: bool = False) -> None:
@@ -238,10 +263,11 @@ class Walk:
             output = (
                 last_output(self.state, self.program.top, "") if template is None else template.render(self.state.scope)
             )
+            size = 0 if template is None else weigh(output)
         except PlatformError as error:
             self.fail_execution(as_step_error(error))
             return
-        if template is not None and size_of(output) > MAX_STEP_RESULT_BYTES:
+        if size > MAX_STEP_RESULT_BYTES:
             self.fail_execution(_TOO_LARGE)
             return
         self.emit(e.ExecutionCompleted(self.now, output))
@@ -278,18 +304,24 @@ class Walk:
         return msgspec.structs.replace(error, step=path, attempt=step.attempt if step else 1)
 
 
-def history_too_long(state: ExecutionState) -> StepError:
+def history_too_long(state: ExecutionState, made: int = 0) -> StepError:
     """Return why nothing more is recorded of an execution."""
     return StepError(
         "history_too_long",
-        f"Its history has {state.version:,} events and {state.size:,} bytes; {MAX_HISTORY_EVENTS:,} events and "
+        f"Its history has {state.version:,} events and {state.size + made:,} bytes; {MAX_HISTORY_EVENTS:,} events and "
         f"{MAX_HISTORY_BYTES:,} bytes are the most there can be. Divide the work among child workflows.",
     )
 
 
-def size_of(value: Any) -> int:
-    """Return the size of a value's JSON in bytes."""
-    return len(_encode(value))
+def weigh(value: Any) -> int:
+    """Return the size of a value's JSON in bytes. Raises `NestingTooDeep` for what could not be read again."""
+    try:
+        encoded = _encode(value)
+    except RecursionError:
+        encoded = None
+    if encoded is None or (may_be_deep(encoded) and is_deep(value)):
+        raise NestingTooDeep(f"The value is nested deeper than {NESTING_MAX} levels.")
+    return len(encoded)
 
 
 def _schedule(walk: Walk, node: Node, path: str) -> None:

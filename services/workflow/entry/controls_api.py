@@ -27,7 +27,8 @@ from services.workflow.entry.messages import (
 from services.workflow.entry.views import ONE_EXECUTION, shown_execution, workflow_row
 from services.workflow.limits import MAX_INPUT_BYTES, MAX_NAME_CHARS, MAX_STEP_NAME_CHARS, MAX_TEXT_CHARS
 from shared.auth.scopes import WORKFLOWS_EXECUTE
-from shared.http.idempotency import once
+from shared.errors import InvalidInput
+from shared.http.idempotency import key_of, once
 from shared.http.positions import EVENT_POSITION
 from shared.ids import new_id
 from shared.scope import TenantScope
@@ -113,9 +114,18 @@ async def resume(caller: TenantScope, state: State, execution_id: UUID) -> Respo
     ONE_EXECUTION + "/retry", opt={"scope": WORKFLOWS_EXECUTE}, summary="Retry from what failed", tags=_TAGS,
     status_code=200,
 )  # fmt: skip
-async def retry(caller: TenantScope, state: State, execution_id: UUID) -> Response[ExecutionView]:
-    """Go on with an execution that failed or was cancelled: what did not end well begins anew, the rest is kept."""
-    return await _tell(state, caller, execution_id, RetryAction())
+async def retry(
+    request: Request[Any, Any, Any], caller: TenantScope, state: State, execution_id: UUID
+) -> Response[ExecutionView]:
+    """Go on with an execution that failed or was cancelled: what did not end well begins anew, the rest is kept.
+
+    With an `Idempotency-Key` it does so once, also when it has failed again meanwhile.
+    """
+
+    async def handle(_: UUID) -> Response[Any]:
+        return await _tell(state, caller, execution_id, RetryAction())
+
+    return await once(request, caller, state.tenants, handle)
 
 
 @post(
@@ -130,10 +140,10 @@ async def signal(
     The `Idempotency-Key` names the signal: sent again with the same key it counts once.
     """
     body = await whole_body(request, SignalRequest, MAX_INPUT_BYTES)
-    key = request.headers.get("idempotency-key") or str(new_id())
-    action = msgspec.convert(
-        {"type": "signal", "name": name, "id": key[:MAX_NAME_CHARS], "data": body.data}, SignalAction
-    )
+    if len(name) > MAX_NAME_CHARS:
+        raise InvalidInput(f"The name of a signal has at most {MAX_NAME_CHARS} characters.")
+    key = key_of(request)
+    action = SignalAction(name, str(new_id()) if key is None else key, body.data)
     return await _tell(state, caller, execution_id, action)
 
 

@@ -22,9 +22,10 @@ from nats.errors import Error as NatsError
 from services.workflow.limits import ASTRAY_RESULTS_MAX, ENGINE_MAX_QUEUED, MAX_STEP_RESULT_BYTES
 from services.workflow.metrics import EngineMetrics
 from shared.bus.envelope import EnvelopeDecoder, encode_item, pack
-from shared.bus.tasks import TaskError, TaskResult, partition_of, result_subject
+from shared.bus.tasks import TaskError, TaskResult, partition_of, result_subject, too_deep
 from shared.errors import InvalidInput, PlatformError
 from shared.limits import NATS_PENDING_BYTES
+from shared.nesting import is_deep, may_be_deep
 
 LOOK = "commands.workflow.look-at-partitions"
 """To all processes: look at the leases. The body (`Taken`) says what its sender decides from now on."""
@@ -132,6 +133,8 @@ class NatsRoutes:
             return
         if len(message.data) > MAX_STEP_RESULT_BYTES:
             results = [_bounded(result) for result in results]
+        if may_be_deep(message.data) and is_deep([[r.output, r.error and r.error.details] for r in results]):
+            results = [_shallow(result) for result in results]
         astray = self._take(results)
         if not astray:
             return
@@ -185,3 +188,10 @@ def _bounded(result: TaskResult) -> TaskResult:
         return result
     error = TaskError("result_too_large", f"The result has {size:,} bytes; {MAX_STEP_RESULT_BYTES:,} are allowed.")
     return msgspec.structs.replace(result, status="error", output=None, error=error)
+
+
+def _shallow(result: TaskResult) -> TaskResult:
+    """Return a result that can be read again once it is stored."""
+    if not is_deep(result.output) and not (result.error and is_deep(result.error.details)):
+        return result
+    return msgspec.structs.replace(result, status="error", output=None, error=too_deep())

@@ -1,4 +1,4 @@
-"""Starts executions by what tenants publish on `events.<tenant>.external.…`."""
+"""Starts executions by what tenants publish on `events.<tenant>.external.…`, and by what executions emit there."""
 
 import logging
 import re
@@ -16,24 +16,33 @@ from services.workflow.limits import EVENTS_IN_FLIGHT, MAX_TRIGGER_DEPTH
 from shared.bus.cloudevents import tenant_of
 from shared.bus.durable import DurableConsumer
 from shared.bus.outcome import Done, Outcome, Poison, Retry
-from shared.bus.streams import EXTERNAL
+from shared.bus.streams import EMITTED, EXTERNAL
 from shared.errors import PlatformError, Unavailable
 from shared.ids import derived_id
 
 _log = logging.getLogger(__name__)
 _DEPTH = "ce-depth"  # how many executions lie before the event, each started by what the one before it emitted
+REPUBLISHED_FROM = "Nats-Stream"
 
 
-def trigger_consumer(triggers: Triggers, executions: Door) -> DurableConsumer:
-    """Return the reader of what tenants publish."""
+def trigger_consumers(triggers: Triggers, executions: Door) -> list[DurableConsumer]:
+    """Return the readers of what tenants publish and of what executions emit."""
 
-    async def on_event(message: Msg) -> Outcome:
+    async def on_external(message: Msg) -> Outcome:
+        if (message.headers or {}).get(REPUBLISHED_FROM) == EMITTED.name:
+            return Done()  # it is read where it was stored first
+        return await on_event(message, message.subject)
+
+    async def on_emitted(message: Msg) -> Outcome:
+        return await on_event(message, external_subject(message.subject))
+
+    async def on_event(message: Msg, full_subject: str) -> Outcome:
         try:
-            tenant_id = tenant_of(message.subject)
+            tenant_id = tenant_of(full_subject)
             data = msgspec.json.decode(message.data or b"null")
         except (ValueError, RecursionError) as error:
             return Poison(f"the event is not JSON: {error}")
-        subject = message.subject.split(".", 2)[2]
+        subject = full_subject.split(".", 2)[2]
         headers = message.headers or {}
         depth = depth_of(headers.get(_DEPTH, "0"))
         if depth is None:
@@ -50,15 +59,25 @@ def trigger_consumer(triggers: Triggers, executions: Door) -> DurableConsumer:
             return Retry(1.0, error.message)
         return Poison("; ".join(refused)) if refused else Done()
 
-    return DurableConsumer(
-        service="workflow",
-        stream=EXTERNAL,
-        subject="events.*.external.>",
-        durable="workflow-triggers",
-        handler=on_event,
-        max_in_flight=EVENTS_IN_FLIGHT,
-        only_new=True,
-    )
+    return [
+        DurableConsumer(
+            service="workflow",
+            stream=EXTERNAL,
+            subject="events.*.external.>",
+            durable="workflow-triggers",
+            handler=on_external,
+            max_in_flight=EVENTS_IN_FLIGHT,
+            only_new=True,
+        ),
+        DurableConsumer(
+            service="workflow",
+            stream=EMITTED,
+            subject="emitted.*.>",
+            durable="workflow-emitted",
+            handler=on_emitted,
+            max_in_flight=EVENTS_IN_FLIGHT,
+        ),
+    ]
 
 
 async def _start(executions: Door, triggered: Triggered, tenant_id: UUID, event: dict[str, Any]) -> list[str]:
@@ -97,6 +116,12 @@ async def _start(executions: Door, triggered: Triggered, tenant_id: UUID, event:
 def depth_of(text: str) -> int | None:
     """Return the depth that a header says, None if it says none."""
     return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None
+
+
+def external_subject(emitted: str) -> str:
+    """Return where what is stored on `emitted.<tenant>.<subject>` is heard: `events.<tenant>.external.<subject>`."""
+    _, tenant, subject = emitted.split(".", 2)
+    return f"events.{tenant}.external.{subject}"
 
 
 def matches(pattern: str, subject: str) -> bool:

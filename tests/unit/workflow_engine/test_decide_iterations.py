@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.workflow.limits import MAX_FOREACH_ITEMS
+from services.workflow.limits import MAX_FOREACH_ITEMS, MAX_HISTORY_BYTES, MAX_STEP_RESULT_BYTES
 from tests.unit.workflow_engine.scenario import (
     conditional,
     folded,
@@ -136,3 +136,30 @@ def test_what_is_stored_folds_to_what_was_decided() -> None:
     assert plain(folded(run.events)) == plain(run.state)
     run.done("each[1]/t", "b")
     assert plain(folded(run.events)) == plain(run.state)
+
+
+def test_one_decision_cannot_make_more_than_a_history_holds() -> None:
+    """Ten thousand copies of half a megabyte would be as much memory as a machine has."""
+    copies = foreach("each", "{input.items}", transform("copy", "{input.big}"))
+    given_ = {"items": list(range(MAX_FOREACH_ITEMS)), "big": "x" * (MAX_STEP_RESULT_BYTES // 2)}
+    run = given(copies, input_=given_)
+    assert run.error.code == "history_too_long"
+    assert len(run.events) < 3 * MAX_HISTORY_BYTES // (MAX_STEP_RESULT_BYTES // 2)
+
+
+def test_nor_can_undoing_it() -> None:
+    undo = foreach("undo", list(range(1_000)), transform("copy", "{input.big}"), **{"as": "n"})
+    step = transform("done", 1, compensate=undo)
+    run = given(foreach("each", list(range(100)), step), tool("t"), input_={"big": "x" * (MAX_STEP_RESULT_BYTES // 2)})
+    run.failed("t")
+    assert run.error.code == "tool_error"
+    assert len(run.error.details["not_compensated"]) == 100
+    assert len(run.events) < 1_000
+
+
+def test_what_grows_deeper_with_each_iteration_ends_before_it_cannot_be_read() -> None:
+    run = given(loop("l", "1 == 2", transform("t", ["{iteration.previous}"]), max_iterations=2_000))
+    assert run.error.code == "nesting_too_deep"
+    assert plain(folded(run.events)) == plain(run.state)
+    again = given(loop("l", "1 == 2", transform("t", ["{iteration.previous}"]), max_iterations=199), output=1)
+    assert again.output == 1

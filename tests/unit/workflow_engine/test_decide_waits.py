@@ -13,7 +13,7 @@ from services.workflow.domain.refusals import (
     NothingToDecide,
     TooManySignals,
 )
-from services.workflow.limits import MAX_SIGNALS_KEPT
+from services.workflow.limits import MAX_SIGNALS_KEPT, MAX_TASK_PAYLOAD_BYTES
 from tests.unit.workflow_engine.scenario import (
     approval,
     folded,
@@ -157,3 +157,24 @@ def test_a_subject_that_cannot_be_is_an_error(name: str) -> None:
 def test_what_is_stored_folds_to_what_was_decided() -> None:
     run = given(wait("a"), ask(), input_={"n": 1, "boss": "b"}).signal("other", 1, "0").signal()
     assert plain(folded(run.events)) == plain(run.state)
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"subject": "{input.text}"}, "bad_subject"),
+        ({"subject": "a", "event_type": "{input.text}"}, "bad_event_type"),
+        ({"subject": "a", "event_type": "{input.empty}"}, "bad_event_type"),
+        ({"subject": "a", "input": ["{input.big}", "{input.big}"]}, "payload_too_large"),
+    ],
+)
+def test_what_cannot_be_published_fails_the_step(fields: dict[str, Any], code: str) -> None:
+    data = {"text": "a b\r\nce-tenantid: x", "empty": "", "big": "x" * (MAX_TASK_PAYLOAD_BYTES // 2)}
+    run = given({"type": "emit", "name": "e", **fields}, input_=data)
+    assert run.error.code == code
+    assert not any(isinstance(event, EventEmitted) for event in run.events)
+
+
+def test_what_a_holder_begins_with_is_bounded_too() -> None:
+    run = given(foreach("f", ["{input.big}", "{input.big}"], tool("t")), input_={"big": "x" * MAX_TASK_PAYLOAD_BYTES})
+    assert run.error.code == "payload_too_large"

@@ -12,7 +12,7 @@ from services.workflow.app.ports import Triggered
 from services.workflow.app.starting import Executions
 from services.workflow.domain.events import ExecutionStarted
 from services.workflow.domain.language.definition import EventTrigger
-from services.workflow.entry.triggers import trigger_consumer
+from services.workflow.entry.triggers import trigger_consumers
 from services.workflow.limits import MAX_TRIGGER_DEPTH
 from shared.bus.outcome import Done, Outcome, Poison
 from tests.unit.workflow_engine.engine_house import NO_ADMISSION, House
@@ -35,7 +35,7 @@ async def hear(house: House, headers: dict[str, str], data: Any = None, **fields
         metadata=SimpleNamespace(sequence=SimpleNamespace(stream=1)),
     )
     triggers = Triggers(EventTrigger(subject="external.orders", **fields))
-    consumer = trigger_consumer(triggers, Executions(house.engine, house.programs, house.store.log, NO_ADMISSION))
+    consumer, _ = trigger_consumers(triggers, Executions(house.engine, house.programs, house.store.log, NO_ADMISSION))
     return await consumer.handler(cast("Msg", message))
 
 

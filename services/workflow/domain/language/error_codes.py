@@ -9,14 +9,18 @@ EXECUTION = "execution"
 
 _OF_ANY_STEP = (
     "template_unresolved", "template_too_large", "template_filter_failed", "template_secret_misplaced",
-    "mapping_unresolved", "expression_too_costly", "payload_too_large", "result_too_large", "step_timeout",
+    "mapping_unresolved", "expression_too_costly", "payload_too_large", "result_too_large", "nesting_too_deep",
+    "step_timeout",
 )  # fmt: skip
 _OF_MCP_TOOL = (
     "tool_not_found", "server_disabled", "arguments_invalid", "tool_schema_invalid", "tool_error", "tool_timeout",
-    "tool_interrupted", "server_died", "protocol_violation", "server_unavailable", "server_busy", "unavailable",
+    "tool_interrupted", "server_died", "protocol_violation", "server_unavailable", "server_busy",
     "rate_limited",
 )  # fmt: skip
-_OF_WORKFLOW = ("concurrency_limit", "concurrency_queue_full", "concurrency_key_invalid")
+_OF_WORKFLOW = (
+    "concurrency_limit", "concurrency_queue_full", "concurrency_key_invalid", "child_failed", "child_too_deep",
+    "workflow_not_found", "workflow_not_active", "input_invalid", "invalid_input", "engine_busy", "store_away",
+)  # fmt: skip
 _OF_HTTP = ("http_status", "http_timeout", "http_failed", "http_request_invalid", "address_refused")
 
 # Code -> who can fail with it: types of steps, or one of the three words above. The documentation has the same table.
@@ -26,10 +30,19 @@ ERROR_CODES: Mapping[str, frozenset[str]] = MappingProxyType(
         **{code: frozenset({"mcp_tool"}) for code in _OF_MCP_TOOL},
         **{code: frozenset({"http"}) for code in _OF_HTTP},
         **{code: frozenset({"workflow"}) for code in _OF_WORKFLOW},
+        "agent_failed": frozenset({"agent"}),
+        "bad_items": frozenset({"foreach"}),
         "bad_delay": frozenset({"delay"}),
+        "bad_assignees": frozenset({"approval"}),
+        "bad_subject": frozenset({"emit"}),
+        "bad_event_type": frozenset({"emit"}),
         "secrets_unavailable": frozenset({"mcp_tool", "http"}),
         "worker_failed": frozenset({WORKERS_STEP}),
-        **{code: frozenset({EXECUTION}) for code in ("timeout", "history_too_long", "definition_unreadable")},
+        "unavailable": frozenset({WORKERS_STEP}),
+        **{
+            code: frozenset({EXECUTION})
+            for code in ("timeout", "history_too_long", "definition_unreadable", "compensation_failed")
+        },
     }
 )
 

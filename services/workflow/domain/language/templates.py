@@ -46,6 +46,8 @@ class Template(msgspec.Struct, frozen=True):
     secret_references: tuple[Reference, ...]
     secret_paths: tuple[SecretPath, ...]
     is_static: bool
+    static_bytes: int = 0
+    """The size of a static template's JSON."""
 
 
 def compile_template(value: Any, path: str = "") -> Template:
@@ -71,6 +73,7 @@ def examine_template(value: Any, path: str = "") -> tuple[Template, list[FieldFa
         secret_references=tuple(compiler.secrets),
         secret_paths=tuple(compiler.secret_paths),
         is_static=is_static,
+        static_bytes=len(msgspec.json.encode(static)) if is_static and not compiler.faults else 0,
     )
     return template, compiler.faults
 

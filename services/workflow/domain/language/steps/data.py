@@ -11,6 +11,7 @@ from services.workflow.domain.language.errors import fault
 from services.workflow.domain.language.steps.base import StepBase
 from shared.errors import FieldFault
 
+_EVENT_TYPE = re.compile(r"[!-~]+\Z")
 _SUBJECT = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\Z")
 
 
@@ -38,6 +39,14 @@ class EmitStep(StepBase, frozen=True, kw_only=True, tag_field="type", tag="emit"
             yield fault(
                 f"{path}.subject", "a subject such as orders.paid is expected, without wildcards", "bad_subject"
             )
+        event_type = self.event_type
+        if event_type is not None and "{" not in event_type and not is_event_type(event_type):
+            yield fault(f"{path}.event_type", "letters, digits and signs of ASCII are expected", "bad_event_type")
+
+
+def is_event_type(text: str) -> bool:
+    """Whether a text can stand in a message's header as the type of an event."""
+    return len(text) <= limits.MAX_NAME_CHARS and _EVENT_TYPE.match(text) is not None
 
 
 def is_subject(text: str) -> bool:
