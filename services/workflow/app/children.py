@@ -23,6 +23,9 @@ from shared.scope import TenantScope
 _log = logging.getLogger(__name__)
 ACTOR = "service:workflow"
 
+# They may be refused by another process, and come as their codes.
+_FULL = frozenset({ConcurrencyLimit.code, ConcurrencyQueueFull.code})
+
 
 class ChildPayload(msgspec.Struct, frozen=True):
     """What a `workflow` step asks for: the workflow by id or slug, and how many executions lie above the child."""
@@ -45,9 +48,10 @@ class Children:
         try:
             return await self._do(task)
         except PlatformError as error:
+            if error.retry_after is not None:  # it only came at a bad time: that is no attempt
+                return _running(task, int(error.retry_after * 1000))
             details = {**error.details, **({"errors": msgspec.to_builtins(error.faults)} if error.faults else {})}
-            later = error.retry_after is not None or isinstance(error, ConcurrencyLimit | ConcurrencyQueueFull)
-            failed = TaskError(error.code, error.message, later, details)
+            failed = TaskError(error.code, error.message, error.code in _FULL, details)
         except msgspec.ValidationError as error:
             failed = TaskError("invalid_input", f"The step's payload is not one: {error}.")
         return TaskResult(task.execution_id, task.step_path, task.attempt, "error", error=failed)
@@ -70,7 +74,7 @@ class Children:
                 _log.warning("the child %s ended, and how is not known yet: %s", request.execution_id, error.message)
             else:
                 return child_result(state_of(events), parent)
-        return TaskResult(task.execution_id, task.step_path, task.attempt, "running", quiet_ms=CHILD_QUIET_MS)
+        return _running(task, CHILD_QUIET_MS)
 
     async def cancel(self, orphans: Iterable[Orphan]) -> None:
         """Cancel children that nobody needs. What does not work now is found again by `find_orphans`."""
@@ -89,6 +93,10 @@ async def watch_orphans(engine: Engine, children: Children, every_s: float) -> N
             await children.cancel(await engine.orphans())
         except OUTAGES as error:
             _log.warning("children without a parent are looked for later: %s", error)
+
+
+def _running(task: Task, quiet_ms: int) -> TaskResult:
+    return TaskResult(task.execution_id, task.step_path, task.attempt, "running", quiet_ms=quiet_ms)
 
 
 def _failed(task: Task, error: TaskError) -> TaskResult:

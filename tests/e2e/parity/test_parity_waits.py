@@ -11,7 +11,7 @@ from nats.aio.client import Client
 
 from tests.e2e.conftest import Whole
 from tests.e2e.parity.conftest import Agent
-from tests.e2e.parity.told import ask, begin, ended, events, refused, run, status, step, tell, value
+from tests.e2e.parity.told import ask, begin, ended, events, refused, run, status, step, tell, until, value
 from tests.e2e.test_main_job import short
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -106,6 +106,55 @@ async def test_an_approval_over_nats(demo: httpx2.AsyncClient, operator: Client)
     }
     waited = next(event for event in await events(demo, done["id"]) if short(event["type"]) == "step-waited")
     assert waited["data"]["by"] == "user:ada"
+
+
+async def test_an_approval_over_http(demo: httpx2.AsyncClient) -> None:
+    begun = await begin(demo, APPROVAL, value("seen", "{sign.decided_by}"), input_={"amount": 7})
+
+    async def pending() -> Any:
+        answer = await demo.get("/workflows/approvals", params={"limit": 100})
+        assert answer.status_code == 200, answer.text
+        return next((found for found in answer.json()["approvals"] if found["execution_id"] == begun), None)
+
+    asked = await until(pending)
+    assert (asked["title"], asked["message"], asked["step_path"]) == ("Pay 7?", "It is due.", "sign")
+    at = f"/workflows/approvals/{asked['id']}"
+    misfit = await demo.post(at, json={"approved": True, "data": {"account": 5}})
+    assert (misfit.status_code, misfit.json()["code"]) == (422, "input_invalid")
+    await tell(demo, begun, "pause")
+    early = await demo.post(at, json={"approved": True, "data": {"account": "A5"}})
+    assert (early.status_code, early.json()["code"]) == (409, "execution_paused")
+    await tell(demo, begun, "resume")
+    decided = await demo.post(at, json={"approved": True, "comment": "Fine.", "data": {"account": "A5"}})
+    assert decided.status_code == 200, decided.text
+    done = await ended(demo, begun)
+    sign = next(found for found in done["steps"] if found["step_path"] == "sign")["output_data"]
+    assert sign | {"decided_by": None} == {
+        "approved": True,
+        "decision": "approved",
+        "decided_by": None,
+        "comment": "Fine.",
+        "data": {"account": "A5"},
+    }
+    assert done["output_data"] == sign["decided_by"]
+    again = await demo.post(at, json={"approved": False})
+    assert (again.status_code, again.json()["code"]) in {(409, "approval_not_pending"), (409, "execution_ended")}
+
+
+async def test_another_tenants_approval_is_not_there(demo: httpx2.AsyncClient, stranger: httpx2.AsyncClient) -> None:
+    begun = await begin(demo, APPROVAL, input_={"amount": 7})
+
+    async def pending() -> Any:
+        found = (await demo.get("/workflows/approvals", params={"limit": 100})).json()["approvals"]
+        return next((one for one in found if one["execution_id"] == begun), None)
+
+    asked = await until(pending)
+    theirs = await stranger.post(f"/workflows/approvals/{asked['id']}", json={"approved": True})
+    nobodys = await stranger.post(f"/workflows/approvals/{uuid4()}", json={"approved": True})
+    assert (theirs.status_code, nobodys.status_code) == (404, 404)
+    assert theirs.json()["code"] == nobodys.json()["code"]
+    assert (await stranger.get("/workflows/approvals")).json()["approvals"] == []
+    await tell(demo, begun, "terminate")
 
 
 async def test_only_who_is_asked_decides_and_only_once(demo: httpx2.AsyncClient, operator: Client) -> None:

@@ -19,7 +19,7 @@ _OF_MCP_TOOL = (
 )  # fmt: skip
 _OF_WORKFLOW = (
     "concurrency_limit", "concurrency_queue_full", "concurrency_key_invalid", "child_failed", "child_too_deep",
-    "workflow_not_found", "workflow_not_active", "input_invalid", "invalid_input", "engine_busy", "store_away",
+    "workflow_not_found", "workflow_not_active", "input_invalid", "invalid_input",
 )  # fmt: skip
 _OF_HTTP = ("http_status", "http_timeout", "http_failed", "http_request_invalid", "address_refused")
 
