@@ -56,7 +56,7 @@ from services.workflow.entry.handover import HandOver
 from services.workflow.entry.hooks_api import WebhookParts
 from services.workflow.entry.routes import NatsRoutes
 from services.workflow.entry.triggers import trigger_consumers
-from services.workflow.limits import CHILDREN_CONCURRENCY, HTTP_CONCURRENCY, LOOK_FOR_ORPHANS_S
+from services.workflow.limits import CHILDREN_CONCURRENCY, HELD_CONNECTIONS, HTTP_CONCURRENCY, LOOK_FOR_ORPHANS_S
 from services.workflow.metrics import EngineMetrics, RetentionMetrics, TriggerMetrics
 from shared.ids import new_id
 from shared.net.guard import guarded_client, parse_allowed_hosts
@@ -84,7 +84,7 @@ def _archived_reads(rt: Runtime, settings: WorkflowSettings) -> WithArchive:
 
 async def run(settings: WorkflowSettings) -> None:
     """Serve until SIGTERM."""
-    async with open_runtime(NAME, settings, plan_once=True) as rt:
+    async with open_runtime(NAME, settings, plan_once=True, held=HELD_CONNECTIONS) as rt:
         programs = PostgresPrograms(rt.worker_pool)
         transitions = PostgresTransitions(rt.worker_pool, rt.log)
         states = States(transitions, programs)

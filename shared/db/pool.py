@@ -21,14 +21,17 @@ class WorkerConnection(asyncpg.Connection):
         return ""
 
 
-async def open_worker_pool(dsn: str, *, name: str, plan_once: bool = False) -> "asyncpg.Pool[Any]":
+async def open_worker_pool(dsn: str, *, name: str, plan_once: bool = False, held: int = 0) -> "asyncpg.Pool[Any]":
     """Open a pool for the login that works through all tenants' queues.
 
     `plan_once`: its statements are of the same shape whatever their arguments, and planning each anew costs more than
-    a plan that knows them gains.
+    a plan that knows them gains. `held`: how many connections are lent for as long as the process lives; the others are
+    as many without them.
     """
     settings = {"plan_cache_mode": "force_generic_plan"} if plan_once else {}
-    return await open_pool(dsn, name=name, connection_class=WorkerConnection, settings=settings)
+    return await open_pool(
+        dsn, name=name, size=DB_POOL_SIZE + held, connection_class=WorkerConnection, settings=settings
+    )
 
 
 async def open_pool(

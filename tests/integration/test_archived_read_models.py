@@ -26,8 +26,9 @@ from services.workflow.app.slots import SlotTaken, SlotWanted
 from services.workflow.app.starting import Request
 from services.workflow.app.stats import Stats, stats_of, window_of
 from services.workflow.app.waits import WaitFilter
-from services.workflow.errors import WaitNotFound
+from services.workflow.errors import ArchiveUnreadable, WaitNotFound
 from shared.bus.tasks import Task, task_id_of
+from shared.eventstore.event import RecordedEvent
 from shared.eventstore.postgres import PostgresEventReader
 from tests.conftest import Backbone
 from tests.fixtures.retained import DAY, NOW, STRANGER, TENANT, House, id_at, retained, scope
@@ -150,6 +151,13 @@ class Ended:
         raise AssertionError
 
 
+class StoreAway:
+    """A reader whose archive does not answer now."""
+
+    async def read_stream(self, *_: Any) -> list[RecordedEvent]:
+        raise ArchiveUnreadable("The archive does not answer.", retry_after=5)
+
+
 async def test_a_parent_gets_the_result_of_an_archived_child(house: House) -> None:
     workflow = await house.workflow()
     parent = await house.execution(workflow, days_ago=60, status=None)
@@ -163,8 +171,10 @@ async def test_a_parent_gets_the_result_of_an_archived_child(house: House) -> No
     children = Children(Ended(), ReaderWithArchive(house.reads))
     result = await children.do(task)
     assert (result.status, result.output) == ("ok", {"ok": True})
+    assert (await Children(Ended(), StoreAway()).do(task)).status == "running"
     house.files()[0].unlink()
-    assert (await children.do(task)).status == "running"
+    lost = await children.do(task)
+    assert (lost.status, lost.error and lost.error.code) == ("error", "archive_unreadable")
 
 
 async def test_an_archived_execution_asks_for_no_slot(house: House) -> None:

@@ -14,7 +14,7 @@ from services.workflow.app.starting import Door, Request
 from services.workflow.app.states import state_of
 from services.workflow.domain.events import Parent
 from services.workflow.domain.state import ENDED
-from services.workflow.errors import ArchiveUnreadable, ConcurrencyLimit, ConcurrencyQueueFull
+from services.workflow.errors import ConcurrencyLimit, ConcurrencyQueueFull
 from services.workflow.limits import CHILD_QUIET_MS, DEFAULT_PRIORITY, MAX_CHILD_DEPTH
 from shared.bus.tasks import Task, TaskError, TaskResult
 from shared.errors import PlatformError
@@ -68,12 +68,8 @@ class Children:
         )  # fmt: skip
         accepted = await self._door.start(request)
         if accepted.status in ENDED:
-            try:
-                events = await self._reader.read_stream(TenantScope(task.tenant_id, ACTOR), request.execution_id)
-            except ArchiveUnreadable as error:
-                _log.warning("the child %s ended, and how is not known yet: %s", request.execution_id, error.message)
-            else:
-                return child_result(state_of(events), parent)
+            events = await self._reader.read_stream(TenantScope(task.tenant_id, ACTOR), request.execution_id)
+            return child_result(state_of(events), parent)
         return _running(task, CHILD_QUIET_MS)
 
     async def cancel(self, orphans: Iterable[Orphan]) -> None:
