@@ -7,11 +7,21 @@ FROM (
     LEFT JOIN retention_policies own ON own.tenant_id = w.tenant_id AND own.workflow_id = w.id
     LEFT JOIN retention_policies all_of ON all_of.tenant_id = w.tenant_id AND all_of.workflow_id IS NULL
 ) w
+-- Lateral with a limit, and no EXISTS: that would be planned as a join with all executions there are.
+CROSS JOIN LATERAL (
+    SELECT
+    FROM (VALUES ('completed'), ('failed'), ('cancelled')) AS s (status)
+    CROSS JOIN LATERAL (
+        SELECT
+        FROM executions e
+        WHERE e.tenant_id = w.tenant_id AND e.workflow_id = w.id AND e.status = s.status
+          AND e.started_at < w.cutoff AND e.completed_at < w.cutoff
+        ORDER BY e.started_at, e.id
+        LIMIT 1
+    ) oldest
+    LIMIT 1
+) due
 WHERE (w.tenant_id, w.id) > ($3::uuid, $4::uuid)
-  AND EXISTS (SELECT 1 FROM executions e
-              WHERE e.tenant_id = w.tenant_id AND e.workflow_id = w.id
-                AND e.status IN ('completed', 'failed', 'cancelled')
-                AND e.started_at < w.cutoff AND e.completed_at < w.cutoff)
 ORDER BY w.tenant_id, w.id
 LIMIT $5
 
@@ -115,8 +125,15 @@ FROM (
         LEFT JOIN retention_policies own ON own.workflow_id = w.id
         LEFT JOIN retention_policies all_of ON all_of.workflow_id IS NULL
     ) w
-    JOIN executions e ON e.tenant_id = w.tenant_id AND e.workflow_id = w.id
-         AND e.status IN ('completed', 'failed', 'cancelled') AND e.started_at < w.cutoff AND e.completed_at < w.cutoff
+    CROSS JOIN (VALUES ('completed'), ('failed'), ('cancelled')) AS s (status)
+    CROSS JOIN LATERAL (
+        SELECT
+        FROM executions e
+        WHERE e.tenant_id = w.tenant_id AND e.workflow_id = w.id AND e.status = s.status
+          AND e.started_at < w.cutoff AND e.completed_at < w.cutoff
+        ORDER BY e.started_at, e.id
+        LIMIT $3
+    ) e
     LIMIT $3
 ) due
 
