@@ -53,6 +53,10 @@ up: setup ## Start everything and serve until Ctrl-C
 test: setup ## Run the tests on their own ports and folders
 	@$(BIN)/python -m pytest tests
 
+.PHONY: simulate
+simulate: setup ## Run SEEDS seeds of the simulation of the engine, from FROM on
+	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),10000) --from $(or $(FROM),0)
+
 .PHONY: check
 check: setup ## Formatting, lint, types and the rules of who may import whom
 	@$(BIN)/ruff format --check .

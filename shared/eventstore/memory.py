@@ -1,6 +1,8 @@
 """The event store in memory, over eventsourcing's plain-object recorder: the fake of unit tests and simulations."""
 
 import datetime as dt
+from bisect import insort
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
@@ -30,6 +32,7 @@ class InMemoryEventLog:
 
     def __init__(self) -> None:
         self._recorder = POPOApplicationRecorder()
+        self._streams: dict[UUID, list[RecordedEvent]] = defaultdict(list)
         self._snapshots: dict[UUID, Snapshot] = {}
         self._checkpoints: dict[str, int] = {}
 
@@ -41,25 +44,27 @@ class InMemoryEventLog:
             for e in events
         ]
         try:
-            self._recorder.insert_events(stored)
+            positions = self._recorder.insert_events(stored) or ()
         except IntegrityError as error:
             raise ConcurrentAppend(frozenset(e.stream_id for e in events)) from error
+        for e, position in zip(events, positions, strict=True):
+            recorded = RecordedEvent(position, e.tenant_id, e.stream_id, e.version, e.type, e.data, e.meta, now)
+            insort(self._streams[e.stream_id], recorded, key=_version)
         return await self.last_position()
 
     async def versions(self, stream_ids: Sequence[UUID]) -> dict[UUID, int]:
         """Return the last version of each stream that exists."""
-        last = {s: self._recorder.select_events(s, desc=True, limit=1) for s in stream_ids}
-        return {s: found[0].originator_version for s, found in last.items() if found}
+        return {s: self._streams[s][-1].version for s in stream_ids if s in self._streams}
 
     async def read_streams(self, stream_ids: Sequence[UUID]) -> Mapping[UUID, list[RecordedEvent]]:
         """Return each stream's events since its snapshot."""
-        return {s: self._stream(s, self._snapshot_version(s), None) for s in stream_ids}
+        return {s: self.stream(s, self._snapshot_version(s)) for s in stream_ids}
 
     async def read_stream(
         self, scope: TenantScope, stream_id: UUID, *, after: int = 0, upto: int | None = None, limit: int | None = None
     ) -> list[RecordedEvent]:
         """Return one tenant's events of a stream."""
-        return [e for e in self._stream(stream_id, after, upto) if e.tenant_id == scope.tenant_id][:limit]
+        return [e for e in self.stream(stream_id, after, upto) if e.tenant_id == scope.tenant_id][:limit]
 
     async def read_page(self, after: int, limit: int, types: Sequence[str] = ()) -> LogPage:
         """Return a stretch of the log."""
@@ -97,14 +102,22 @@ class InMemoryEventLog:
         """Keep how far a tail has read."""
         self._checkpoints[name] = position
 
+    def snapshot(self, stream_id: UUID) -> Snapshot | None:
+        """Return the snapshot of a stream, if it has one."""
+        return self._snapshots.get(stream_id)
+
     def _snapshot_version(self, stream_id: UUID) -> int:
         snapshot = self._snapshots.get(stream_id)
         return snapshot.version if snapshot else 0
 
-    def _stream(self, stream_id: UUID, after: int, upto: int | None) -> list[RecordedEvent]:
-        wanted = {e.originator_version for e in self._recorder.select_events(stream_id, gt=after, lte=upto)}
-        everything = self._recorder.select_notifications(None, self._recorder.max_notification_id() or 1)
-        return [_recorded(n) for n in everything if n.originator_id == stream_id and n.originator_version in wanted]
+    def stream(self, stream_id: UUID, after: int = 0, upto: int | None = None) -> list[RecordedEvent]:
+        """Return the events of a stream, whatever snapshots there are."""
+        found = [e for e in self._streams.get(stream_id, ()) if e.version > after]
+        return found if upto is None else [e for e in found if e.version <= upto]
+
+
+def _version(event: RecordedEvent) -> int:
+    return event.version
 
 
 def _recorded(n: Notification) -> RecordedEvent:

@@ -9,7 +9,6 @@ from services.workflow.app.archived import answer_for_archived
 from services.workflow.app.family import Orphan, children_let_go, result_for_parent
 from services.workflow.app.items import ControlItem, Item, ResultItem, StartItem, WakeItem
 from services.workflow.app.ports import Programs, StatusRow, Transition
-from services.workflow.app.tracking import Tracking
 from services.workflow.domain import commands as c
 from services.workflow.domain.decide import abandon, decide
 from services.workflow.domain.events import EXECUTION_EVENTS, StepScheduled
@@ -44,9 +43,8 @@ class Decided(msgspec.Struct):
 class Batch:
     """Decides item after item; several items of one execution make one transition."""
 
-    def __init__(self, states: dict[UUID, ExecutionState | None], tracking: Tracking, now: int) -> None:
+    def __init__(self, states: dict[UUID, ExecutionState | None], now: int) -> None:
         self._states = states
-        self._tracking = tracking
         self._now = now
         self.decided: dict[UUID, Decided] = {}
         self._partition: int | None = None
@@ -67,11 +65,11 @@ class Batch:
             state.traceparent = item.traceparent
         if workflow_id is None:
             return
-        before = state.version
+        before = (state.version, state.status)
         try:
             program = await programs.load(workflow_id, revision)
         except PlatformError as error:
-            if error.retry_after is not None or before == 0:
+            if error.retry_after is not None or state.version == 0:
                 raise
             reason = f"Revision {revision} of the workflow cannot be read any more: {error.message}"
             self._note(item, state, abandon(state, self._now, StepError("definition_unreadable", reason)), before)
@@ -108,7 +106,8 @@ class Batch:
         """Return every item that was decided."""
         return [item for unit in self.decided.values() for item in unit.items]
 
-    def _note(self, item: Item, state: ExecutionState, events: list[DomainEvent], before: int) -> None:
+    def _note(self, item: Item, state: ExecutionState, events: list[DomainEvent], before: tuple[int, str]) -> None:
+        version, status = before
         unit = self.decided.get(state.id)
         if unit is None:
             unit = self.decided[state.id] = Decided(state, Transition([], None), [])
@@ -121,10 +120,10 @@ class Batch:
         for place, event in enumerate(events, 1):
             data = EXECUTION_EVENTS.encode(event)
             state.size += len(data)
-            unit.transition.events.append(NewEvent(state.tenant_id, state.id, before + place, event.TYPE, data, meta))
-        known = self._tracking.open.get(state.id)
-        # A row that an earlier item of this batch wants written shows what that item left: the last one decides.
-        if known is None or state.ended or known.row_status != state.status or unit.transition.row is not None:
+            unit.transition.events.append(NewEvent(state.tenant_id, state.id, version + place, event.TYPE, data, meta))
+        # The row shows the status of the version before, whoever wrote that: this process may not have heard of it.
+        # One that an earlier item of this batch wants written shows what that item left: the last one decides.
+        if version == 0 or state.ended or status != state.status or unit.transition.row is not None:
             unit.transition = msgspec.structs.replace(unit.transition, row=_row(state))
 
     def _ask(self, item: Item, state: ExecutionState, program: Program, events: list[DomainEvent]) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Collection
 from uuid import UUID
 
 from services.workflow.app.batch import Batch
-from services.workflow.app.clock import now_ms
+from services.workflow.app.clock import Clock, now_ms
 from services.workflow.app.fair_queue import FairQueue
 from services.workflow.app.family import Orphan, needs
 from services.workflow.app.held import Held, Leaving
@@ -54,7 +54,9 @@ class Engine:
         recorder: Recorder,
         metrics: EngineMetrics,
         routes: Routes,
+        clock: Clock = now_ms,
     ) -> None:
+        self._clock = clock
         self._store = store
         self._states = states
         self._tracking = tracking
@@ -88,7 +90,7 @@ class Engine:
 
     def results(self, results: list[TaskResult]) -> list[TaskResult]:
         """Take workers' answers and heartbeats; return those of executions that are not decided here."""
-        now = now_ms()
+        now = self._clock()
         astray: list[TaskResult] = []
         for result in results:
             if not self._held.has(result.execution_id):
@@ -169,7 +171,7 @@ class Engine:
 
     def _now(self) -> int:
         """Return the time, which never steps back: what was due once stays due."""
-        self._time = max(self._time, now_ms())
+        self._time = max(self._time, self._clock())
         return self._time
 
     async def _step(self) -> None:
@@ -280,7 +282,7 @@ class Engine:
     async def _decide(self, items: list[Item]) -> Batch:
         believed_new = {item.execution_id for item in items if isinstance(item, StartItem) and item.known_new}
         states = await self._states.load(dict.fromkeys(item.execution_id for item in items), believed_new)
-        batch = Batch(states, self._tracking, self._now())
+        batch = Batch(states, self._now())
         for item in items:
             await batch.take(item, self._states.programs)
         return batch
@@ -376,7 +378,7 @@ class Engine:
             await asyncio.sleep(SWEEP_S)
             if len(self._queue) >= ENGINE_MAX_QUEUED or self._held.lapsed():
                 continue  # what was found the last time is still in it, or another process is looking
-            now = now_ms()
+            now = self._clock()
             lost: dict[UUID, list[str]] = defaultdict(list)
             for execution_id, paths in self._tracking.overdue(now):
                 lost[execution_id] += paths

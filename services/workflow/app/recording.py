@@ -3,7 +3,7 @@
 import time
 
 from services.workflow.app.batch import Batch, Decided
-from services.workflow.app.clock import now_ms
+from services.workflow.app.clock import Clock, now_ms
 from services.workflow.app.items import Accepted, ControlItem, Item, StartItem
 from services.workflow.app.ports import Dispatch, TransitionStore
 from services.workflow.app.states import States, snapshot_of
@@ -24,7 +24,11 @@ class Recorder:
         dispatch: Dispatch,
         waker: Waker,
         metrics: EngineMetrics,
+        clock: Clock = now_ms,
+        snapshot_every: int = SNAPSHOT_EVERY,
     ) -> None:
+        self._clock = clock
+        self._snapshot_every = snapshot_every
         self._store = store
         self._states = states
         self._tracking = tracking
@@ -60,7 +64,7 @@ class Recorder:
         if decided:
             self._waker.wake(facts=any(unit.facts for unit in decided))
         for unit in recorded:
-            if _passed_a_snapshot(unit):
+            if self._passed_a_snapshot(unit):
                 await self._store.save_snapshot(snapshot_of(unit.state))
         return again
 
@@ -74,15 +78,17 @@ class Recorder:
     def _settle(self, unit: Decided, position: int) -> None:
         state = unit.state
         if unit.events:
-            self._tracking.follow(state, unit.events, now_ms())
+            self._tracking.follow(state, unit.events, self._clock())
         else:
-            self._tracking.hold_against(state, now_ms())
-        self._states.keep(state)
+            self._tracking.hold_against(state, self._clock())
+        if state.id in self._tracking.open:
+            self._states.keep(state)
+        else:
+            self._states.forget(state.id)  # it ended, or another process follows it, whose writing is not heard of here
         for item in unit.items:
             if isinstance(item, StartItem | ControlItem) and not item.done.done():
                 item.done.set_result(Accepted(state.id, state.status, state.version, position))
 
-
-def _passed_a_snapshot(unit: Decided) -> bool:
-    version = unit.state.version
-    return version // SNAPSHOT_EVERY > (version - len(unit.events)) // SNAPSHOT_EVERY
+    def _passed_a_snapshot(self, unit: Decided) -> bool:
+        version, every = unit.state.version, self._snapshot_every
+        return version // every > (version - len(unit.events)) // every

@@ -76,8 +76,9 @@ class States:
             else:
                 found[execution_id] = state
         if missing:
-            snapshots = await self._store.load_snapshots(missing)
+            # In this order: a snapshot that is taken between the two reads overlaps with the events, and leaves no gap.
             streams = await self._store.read_streams(missing)
+            snapshots = await self._store.load_snapshots(missing)
             for execution_id in missing:
                 found[execution_id] = self._fold(execution_id, snapshots.get(execution_id), streams[execution_id])
             await self._look_in_archive(found, missing)
@@ -116,7 +117,7 @@ class States:
         self, execution_id: UUID, snapshot: Snapshot | None, events: list[RecordedEvent]
     ) -> ExecutionState | None:
         if snapshot is not None:
-            return fold(_decode(snapshot.state), events)
+            return fold(_decode(snapshot.state), (event for event in events if event.version > snapshot.version))
         if not events:
             return None
         return fold(ExecutionState(execution_id, events[0].tenant_id), events)

@@ -24,12 +24,12 @@ class TaskOut(msgspec.Struct, gc=False):
 
 
 class Open(msgspec.Struct):
-    """An execution that has not ended."""
+    """An execution that has not ended, as it was at `version`."""
 
     deadline: int
-    row_status: str
     tasks: dict[str, TaskOut] = {}
     parent: Parent | None = None
+    version: int = 0
 
 
 def wakes_at(state: ExecutionState) -> int:
@@ -48,10 +48,13 @@ class Tracking:
         self, state: ExecutionState, events: list[DomainEvent], now: int
     ) -> None:
         """Take note of what was recorded; `state` is what it led to."""
-        execution_id, status = state.id, state.status
+        execution_id = state.id
         if len(events) >= MAX_DECISION_EVENTS:
             self._push(execution_id, now)
         known = self.open.get(execution_id)
+        if known is not None and known.version + len(events) != state.version:
+            self._anew(state, now)  # another process wrote before
+            return
         for event in events:
             match event:
                 case e.StepCompleted(path=path) if known is not None:
@@ -59,7 +62,7 @@ class Tracking:
                 case e.StepScheduled(path=path, deadline=deadline) if known is not None:
                     known.tasks[path] = TaskOut(now, deadline)
                 case e.ExecutionStarted(deadline=deadline):
-                    known = self.open[execution_id] = Open(deadline, status, parent=state.parent)
+                    known = self.open[execution_id] = Open(deadline, parent=state.parent)
                 case e.StepFailed(path=path, retry_at=retry_at) if known is not None:
                     known.tasks.pop(path, None)
                     if retry_at is not None:
@@ -80,7 +83,7 @@ class Tracking:
                 case _:
                     pass
         if known is not None:
-            known.row_status = status
+            known.version = state.version
             known.deadline = wakes_at(state)
 
     def _push(self, execution_id: UUID, *times: int | None) -> None:
@@ -106,31 +109,17 @@ class Tracking:
 
     def adopt(self, state: ExecutionState, tasks: dict[str, TaskOut]) -> None:
         """Take up an execution as it stands."""
-        self.open[state.id] = Open(wakes_at(state), state.status, tasks, state.parent)
+        self.open[state.id] = Open(wakes_at(state), tasks, state.parent, state.version)
         for path in (*state.open_timers, *state.open_waits, *state.open_holders):
             self._push(state.id, state.steps[path].due, state.steps[path].deadline)
         if any("]/" in path for path in state.steps):
             self._push(state.id, state.started_at)  # iterations that were left for the next decision
 
     def hold_against(self, state: ExecutionState, now: int) -> None:
-        """Take over what another process recorded: tasks that ended, tasks that began, what falls due."""
+        """Take over what another process recorded: tasks that ended, tasks that began, what is or falls due."""
         known = self.open.get(state.id)
-        if known is None:
-            return
-        if state.ended:
-            del self.open[state.id]
-            return
-        for path in [path for path in known.tasks if path not in state.open_tasks]:
-            del known.tasks[path]
-        for path in state.open_tasks:
-            if path not in known.tasks:
-                known.tasks[path] = TaskOut(now, state.steps[path].deadline or state.deadline)
-        for path in state.open_timers:
-            due = state.steps[path].due
-            if due is not None and due > now:
-                self._push(state.id, due)
-        known.row_status = state.status
-        known.deadline = wakes_at(state)
+        if known is not None and known.version != state.version:
+            self._anew(state, now)
 
     def forget_partitions(self, partitions: Container[int]) -> None:
         """Forget what another process follows from now on."""

@@ -93,6 +93,9 @@ def _scheduled(state: ExecutionState, event: e.StepScheduled) -> None:
             StepState(event.path, SCHEDULED, event.attempt, event.at, event.input, deadline=event.deadline),
         )
     else:
+        if step.status != RETRYING:
+            # It ended before, and what holds it was begun once more: its retries count from here.
+            state.bases[event.path] = step.attempt
         step.status = SCHEDULED
         step.attempt = event.attempt
         step.input = event.input
@@ -167,11 +170,15 @@ def _see(state: ExecutionState, path: str, value: Any) -> None:
 
 
 def _counted_by(state: ExecutionState, path: str, *, last: bool) -> StepState | None:
-    """Return the holder that counts how this step ended: for one that repeats, only the last of an iteration counts."""
+    """Return the holder that counts how this step ended: for one that repeats, only the last of an iteration counts.
+
+    One that failed counts none of the steps of its `on_error`: after a retry of the execution it goes on counting.
+    """
     holder = holder_of(path)
     if not holder or (not last and path[len(holder)] == "["):
         return None
-    return state.steps.get(holder)
+    step = state.steps.get(holder)
+    return None if step is None or step.let_pass else step
 
 
 def _completed(state: ExecutionState, event: e.StepCompleted) -> None:

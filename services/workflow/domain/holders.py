@@ -17,7 +17,7 @@ from services.workflow.domain.language.steps import (
 )
 from services.workflow.domain.outputs import last_output, outputs_of_iterations, outputs_of_parallel
 from services.workflow.domain.scope import scope_inside
-from services.workflow.domain.state import COMPLETED, FAILED, SKIPPED
+from services.workflow.domain.state import COMPLETED, FAILED, SKIPPED, StepState
 from services.workflow.domain.step_error import StepError, as_step_error
 from services.workflow.domain.where import child, holder_path, in_iteration, iteration_around, split_iteration
 from services.workflow.limits import MAX_FOREACH_ITEMS
@@ -82,6 +82,8 @@ def fill(walk: "Walk", node: Node, path: str) -> None:
     if path not in walk.state.open_holders or not isinstance(node.step, ForeachStep):
         return
     holder = walk.state.steps[path]
+    if holder.let_pass:
+        return  # it failed, and is open for its `on_error` alone
     first = node.children[STEPS][0]
     done = holder.good + holder.passed
     if done == len(holder.input):
@@ -99,8 +101,12 @@ def go_on(walk: "Walk", node: Node, path: str) -> None:
         begun = walk.state.steps[path].begun
         last = in_iteration(path, begun - 1, node.children[STEPS][-1])
         step = walk.state.steps.get(last)
-        if begun and step is not None and (step.status in {COMPLETED, SKIPPED} or step.let_pass):
+        if begun and step is not None and not walk.state.is_open(last) and _ended_well(step):
             _next_iteration(walk, node, last)
+
+
+def _ended_well(step: StepState) -> bool:
+    return step.status in {COMPLETED, SKIPPED} or step.let_pass
 
 
 def child_ended(walk: "Walk", node: Node, path: str) -> None:

@@ -11,6 +11,7 @@ from services.workflow.domain import holders, undo, waits
 from services.workflow.domain.evolve import evolve
 from services.workflow.domain.language.program import Node, Program
 from services.workflow.domain.language.steps import (
+    ON_ERROR,
     AgentStep,
     ApprovalStep,
     ConditionalStep,
@@ -137,13 +138,18 @@ class Walk:
                     undo.give_up(self, "its history is too long")
                 continue
             work, node, path = self._next.popleft()
-            # What holds it may have ended meanwhile; a compensation is held by a step that has ended well.
-            if (
-                node.parent is None
-                or holder_path(node, path) in state.open_holders
-                or undo.is_undoing(state, node, path)
-            ):
+            if node.parent is None or self._is_held(node, path):
                 work(self, node, path)
+
+    def _is_held(self, node: Node, path: str) -> bool:
+        """Whether what holds a step still wants it: it may have ended meanwhile, or failed.
+
+        One that failed is open only for its `on_error`. A compensation is held by a step that has ended well.
+        """
+        holder = holder_path(node, path)
+        if holder in self.state.open_holders:
+            return self.state.steps[holder].let_pass == (node.branch == ON_ERROR)
+        return undo.is_undoing(self.state, node, path)
 
     def _is_full(self) -> bool:
         """Whether the history is as long as it may be; to undo what was done it may be twice as long."""

@@ -2,32 +2,26 @@
 
 import asyncio
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self, cast
 from uuid import UUID
 
 from prometheus_client import CollectorRegistry
 
 from services.workflow.app.admission import Admission
-from services.workflow.app.engine import Engine
 from services.workflow.app.family import Orphan
 from services.workflow.app.items import Accepted, Control, ControlItem, StartItem
-from services.workflow.app.ports import Resolved, StatusRow, Transition
-from services.workflow.app.recording import Recorder
-from services.workflow.app.states import States
-from services.workflow.app.tracking import Tracking
+from services.workflow.app.ports import Resolved, Transition
 from services.workflow.domain import commands as c
 from services.workflow.domain.events import EXECUTION_EVENTS
 from services.workflow.domain.language.program import Program
 from services.workflow.errors import StoreAway
 from services.workflow.metrics import EngineMetrics
-from shared.bus.tasks import PARTITIONS, Task, TaskResult, partition_of
+from shared.bus.tasks import PARTITIONS, Task, TaskResult
 from shared.eventstore.catalogue import DomainEvent
 from shared.eventstore.event import RecordedEvent, Snapshot
-from shared.eventstore.group_commit import commit_units
-from shared.eventstore.memory import InMemoryEventLog
 from shared.ids import new_id
-from shared.tail.waker import Waker
+from tests.unit.workflow_engine.engine_parts import Elsewhere, Written, assemble
 from tests.unit.workflow_engine.scenario import TENANT, WORKFLOW
 
 PATIENCE_S = 10.0
@@ -40,8 +34,8 @@ class Store:
     """`TransitionStore` in memory. `open` is the gate that commits pass; `away` makes them fail."""
 
     def __init__(self) -> None:
-        self.log = InMemoryEventLog()
-        self.rows: dict[UUID, StatusRow] = {}
+        self._written = Written()
+        self.log, self.rows = self._written.log, self._written.rows
         self.commits: list[list[UUID]] = []
         self.open = asyncio.Event()
         self.open.set()
@@ -52,15 +46,7 @@ class Store:
         self.commits.append([t.events[0].stream_id for t in transitions])
         await self.open.wait()
         self._reached()
-
-        async def commit(units: Sequence[Transition]) -> int:
-            position = await self.log.append([event for unit in units for event in unit.events])
-            for unit in units:
-                if unit.row is not None:
-                    self.rows[unit.row.id] = unit.row
-            return position
-
-        return await commit_units(self.log, commit, transitions)
+        return await self._written.record(transitions)
 
     async def read_streams(self, stream_ids: Sequence[UUID]) -> Mapping[UUID, list[RecordedEvent]]:
         self._reached()
@@ -77,8 +63,7 @@ class Store:
 
     async def open_executions(self, partitions: Sequence[int], after: UUID, limit: int) -> list[UUID]:
         self._reached()
-        mine = {i: row for i, row in self.rows.items() if partition_of(i) in partitions and i > after}
-        return sorted(i for i, row in mine.items() if row.completed_at is None)[:limit]
+        return self._written.open_executions(partitions, after, limit)
 
     async def archived(self, ids: Sequence[UUID]) -> Mapping[UUID, StatusRow]:
         return {}
@@ -123,30 +108,6 @@ class Sent:
         self.orphans += orphans
 
 
-class Elsewhere:
-    """`Routes` that keeps what is for other processes."""
-
-    def __init__(self) -> None:
-        self.results: list[TaskResult] = []
-        self.opened: set[int] = set()
-        self.told = 0
-
-    async def open(self, partitions: Collection[int]) -> None:
-        self.opened |= set(partitions)
-
-    def close(self, partitions: Collection[int]) -> None:
-        self.opened -= set(partitions)
-
-    def follow(self, owners: Mapping[int, UUID]) -> None:
-        pass
-
-    def forward(self, results: Sequence[TaskResult]) -> None:
-        self.results += results
-
-    def tell(self, taken: Collection[int] = ()) -> None:
-        self.told += 1
-
-
 class House:
     """The engine with all around it; `async with` runs it on all partitions."""
 
@@ -154,18 +115,15 @@ class House:
         self.store = store or Store()
         self.programs = Programs(program)
         self.sent = Sent()
-        self.tracking = Tracking()
-        metrics = EngineMetrics(CollectorRegistry())
-        states = States(self.store, self.programs)
-        recorder = Recorder(self.store, states, self.tracking, self.sent, Waker("workflow"), metrics)
         self.elsewhere = Elsewhere()
-        self.engine = Engine(self.store, states, self.tracking, recorder, metrics, self.elsewhere)
+        parts = assemble(self.store, self.programs, self.sent, EngineMetrics(CollectorRegistry()), self.elsewhere)
+        self.engine, self.tracking = parts.engine, parts.tracking
         self._running: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         self._running = asyncio.create_task(self.engine.run())
         self.engine.may_act_until(math.inf)
-        self.engine.adopt(range(PARTITIONS), handed=False)
+        self._adopted = self.engine.adopt(range(PARTITIONS), handed=False)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -173,6 +131,10 @@ class House:
         assert not self._running.done(), self._running
         self._running.cancel()
         await asyncio.gather(self._running, return_exceptions=True)
+
+    def is_ready(self) -> bool:
+        """Whether what was open before was taken up."""
+        return self._adopted.done()
 
     def start(self, execution_id: UUID | None = None, input_: Any = None) -> "asyncio.Task[Accepted]":
         done: asyncio.Future[Accepted] = asyncio.get_running_loop().create_future()
