@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from services.workflow.app.admission import Admission
 from services.workflow.app.family import Orphan
 from services.workflow.app.items import Accepted, Control, ControlItem, StartItem
-from services.workflow.app.ports import Resolved, Transition
+from services.workflow.app.ports import Resolved, StatusRow, Transition
 from services.workflow.domain import commands as c
 from services.workflow.domain.events import EXECUTION_EVENTS
 from services.workflow.domain.language.program import Program
