@@ -16,6 +16,22 @@ def new_id() -> UUID:
     return UUID(int=value)
 
 
+def derived_id_at(milliseconds: int, *parts: object) -> UUID:
+    """Return the same UUIDv8 for the same time and parts: derived, and in the order of time as a UUIDv7 is.
+
+    `milliseconds` (Unix) must be a part of what the thing is, such as the time that a schedule names; never the clock.
+    """
+    value = (milliseconds << 80) | (derived_id(milliseconds, *parts).int & ((1 << 80) - 1))
+    value = (value & ~(0xF << 76)) | (0x8 << 76)
+    value = (value & ~(0x3 << 62)) | (0x2 << 62)
+    return UUID(int=value)
+
+
+def time_of(id_: UUID) -> int:
+    """Return the first 48 bits of an id: of a UUIDv7 the Unix milliseconds in which it was made."""
+    return id_.int >> 80
+
+
 def derived_id(*parts: object) -> UUID:
     """Return the same UUIDv5 for the same parts: the natural key of something that must not be made twice."""
     return uuid5(_NAMESPACE, "\x1f".join(str(part) for part in parts))

@@ -191,10 +191,14 @@ async def _first_failure(tasks: list[asyncio.Task[None]], stop: asyncio.Event) -
 
 
 @asynccontextmanager
-async def open_runtime(service: str, settings: Settings) -> AsyncIterator[Runtime]:
+async def open_runtime(
+    service: str, settings: Settings, *, plan_once: bool = False, held: int = 0
+) -> AsyncIterator[Runtime]:
     """Open a service's database pools and, at the end, close them."""
     pool = await open_pool(settings.postgres_dsn, name=f"{service}-api")
-    worker_pool = await open_worker_pool(settings.postgres_worker_dsn, name=f"{service}-worker")
+    worker_pool = await open_worker_pool(
+        settings.postgres_worker_dsn, name=f"{service}-worker", plan_once=plan_once, held=held
+    )
     try:
         yield Runtime(service, settings, pool, worker_pool)
     finally:

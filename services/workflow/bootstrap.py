@@ -2,8 +2,11 @@
 
 import datetime as dt
 from functools import partial
+from pathlib import Path
 from uuid import UUID
 
+from services.workflow.adapters.archive import ReaderWithArchive, WithArchive
+from services.workflow.adapters.archive_index import PostgresArchiveIndex
 from services.workflow.adapters.counters import WorkflowCounters
 from services.workflow.adapters.dispatch import SUBJECTS, NatsDispatch
 from services.workflow.adapters.emitted import SHAPES
@@ -11,9 +14,12 @@ from services.workflow.adapters.execution_lists import PostgresExecutionLists
 from services.workflow.adapters.executions import PostgresExecutions
 from services.workflow.adapters.http_requests import HttpRequests
 from services.workflow.adapters.leases import PostgresLeases
+from services.workflow.adapters.object_store import ObjectArchive, open_store
+from services.workflow.adapters.partitions import EventPartitions
 from services.workflow.adapters.pending_waits import PendingWaits
 from services.workflow.adapters.programs import PostgresPrograms
 from services.workflow.adapters.refusals import DeadLetters
+from services.workflow.adapters.retention import PostgresRetention
 from services.workflow.adapters.schedules import PostgresSchedules
 from services.workflow.adapters.slots import PostgresSlotReads, PostgresSlots
 from services.workflow.adapters.stats import PostgresStats
@@ -25,6 +31,7 @@ from services.workflow.adapters.webhooks import PostgresWebhooks
 from services.workflow.adapters.workflows import PostgresWorkflows
 from services.workflow.app.admission import Admission
 from services.workflow.app.admitting import Admitting
+from services.workflow.app.archiver import Archiver
 from services.workflow.app.children import Children, watch_orphans
 from services.workflow.app.definitions import Definitions
 from services.workflow.app.endings import Endings
@@ -33,6 +40,7 @@ from services.workflow.app.hooks import Hooks
 from services.workflow.app.items import Accepted, Control
 from services.workflow.app.partitions import Partitions
 from services.workflow.app.recording import Recorder
+from services.workflow.app.retention import keep_to_retention
 from services.workflow.app.schedules import Scheduler
 from services.workflow.app.starting import Executions
 from services.workflow.app.states import States
@@ -48,11 +56,11 @@ from services.workflow.entry.handover import HandOver
 from services.workflow.entry.hooks_api import WebhookParts
 from services.workflow.entry.routes import NatsRoutes
 from services.workflow.entry.triggers import trigger_consumers
-from services.workflow.limits import CHILDREN_CONCURRENCY, HTTP_CONCURRENCY, LOOK_FOR_ORPHANS_S
-from services.workflow.metrics import EngineMetrics, TriggerMetrics
+from services.workflow.limits import CHILDREN_CONCURRENCY, HELD_CONNECTIONS, HTTP_CONCURRENCY, LOOK_FOR_ORPHANS_S
+from services.workflow.metrics import EngineMetrics, RetentionMetrics, TriggerMetrics
 from shared.ids import new_id
 from shared.net.guard import guarded_client, parse_allowed_hosts
-from shared.runtime import open_runtime
+from shared.runtime import Runtime, open_runtime
 from shared.tail.leader import lead
 
 NAME = "workflow"
@@ -62,9 +70,21 @@ def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
+def _archived_reads(rt: Runtime, settings: WorkflowSettings) -> WithArchive:
+    """Project executions, archive what is kept no longer, and return the way to read what is where."""
+    projections = WorkflowCounters(), PendingWaits()
+    rt.project(*projections)
+    days, metrics = settings.workflow_retention_days, RetentionMetrics(rt.registry)
+    objects = ObjectArchive(open_store(settings.workflow_archive_url, Path(settings.data_dir) / "archive"))
+    archiver = Archiver(PostgresArchiveIndex(rt.worker_pool, projections, days), objects, metrics)
+    retain = partial(keep_to_retention, EventPartitions(rt.worker_pool, metrics, days), archiver)
+    rt.background("retention", partial(lead, rt.worker_pool, "retention", retain))
+    return WithArchive(PostgresExecutions(rt.tenants, rt.reader), rt.tenants, objects)
+
+
 async def run(settings: WorkflowSettings) -> None:
     """Serve until SIGTERM."""
-    async with open_runtime(NAME, settings) as rt:
+    async with open_runtime(NAME, settings, plan_once=True, held=HELD_CONNECTIONS) as rt:
         programs = PostgresPrograms(rt.worker_pool)
         transitions = PostgresTransitions(rt.worker_pool, rt.log)
         states = States(transitions, programs)
@@ -80,11 +100,13 @@ async def run(settings: WorkflowSettings) -> None:
         async def tell(execution_id: UUID, tenant_id: UUID, command: Control, actor: str) -> Accepted:
             return await handover.tell(execution_id, tenant_id, command, actor)
 
+        reads = _archived_reads(rt, settings)
+        reader = ReaderWithArchive(reads)
         admission = Admission(slots, engine, programs, rt.reader)
-        table = verbs(Executions(engine, programs, rt.reader, admission, tell))
+        table = verbs(Executions(engine, programs, reader, admission, tell))
         handover = HandOver(rt.client, engine_id, routes, table, metrics)
         admitting = Admitting(slots, tell, rt.waker)
-        children = Children(handover, rt.reader)
+        children = Children(handover, reader)
         for consumer in consumers(rt.client, table, handover):
             rt.consume(consumer)
         for consumer in trigger_consumers(PostgresTriggers(rt.worker_pool, programs), handover):
@@ -102,8 +124,6 @@ async def run(settings: WorkflowSettings) -> None:
         rt.background("slots", lambda: lead(rt.worker_pool, "slots", admitting.run))
         rt.readiness["engine"] = partitions.check_ready
         rt.relay([*EXECUTION_EVENTS.public_types, *WORKFLOW_EVENTS.public_types], SHAPES)
-        rt.project(WorkflowCounters(), PendingWaits())
-        reads = PostgresExecutions(rt.tenants, rt.reader)
         endings = Endings(reads, rt.waker)
         rt.background("endings", endings.run)
         sender = CommandSender(rt.client)
@@ -120,6 +140,7 @@ async def run(settings: WorkflowSettings) -> None:
                 PostgresStats(rt.tenants, rt.reader),
                 PostgresWaits(rt.tenants, rt.reader),
                 PostgresSlotReads(rt.tenants),
+                PostgresRetention(rt.tenants, settings.workflow_retention_days),
             ),
             sender=sender,
             endings=endings,

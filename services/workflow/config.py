@@ -4,6 +4,7 @@ from typing import Annotated
 
 import msgspec
 
+from services.workflow.limits import MAX_RETENTION_DAYS, MIN_RETENTION_DAYS
 from shared.settings import Settings
 
 
@@ -12,3 +13,7 @@ class WorkflowSettings(Settings, frozen=True, kw_only=True):
 
     workflow_master_key: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
     """32 bytes in hexadecimal, from which the addresses and signing keys of webhooks are derived."""
+    workflow_retention_days: Annotated[int, msgspec.Meta(ge=MIN_RETENTION_DAYS, le=MAX_RETENTION_DAYS)] | None = None
+    """Days after its end that an execution is kept where neither workflow nor tenant says so. None: for ever."""
+    workflow_archive_url: str = ""
+    """`file:///…` or `s3://bucket/prefix` (with the usual AWS_* variables); by default a folder in the data folder."""

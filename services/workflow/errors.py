@@ -39,6 +39,21 @@ class ExecutionNotFound(NotFound):
         super().__init__(f"There is no execution {execution_id}.")
 
 
+class ExecutionArchived(Conflict):
+    """The execution is in the archive: it can be read, and nothing can be done to it any more."""
+
+    code = "execution_archived"
+
+    def __init__(self, execution_id: UUID) -> None:
+        super().__init__(f"The execution {execution_id} is archived: it can be read and not changed.")
+
+
+class ArchiveUnreadable(Unavailable):
+    """The archive's store does not answer, or what it gives is not what was put there."""
+
+    code = "archive_unreadable"
+
+
 class ForkPointUnknown(Unprocessable):
     """The execution has no such step to be forked from."""
 
@@ -143,10 +158,12 @@ class UnsupportedMediaType(PlatformError):
 STATUSES = {
     "engine_busy": 503,
     "store_away": 503,
+    "archive_unreadable": 503,
     "partition_moving": 503,
     "workflow_not_found": 404,
     "execution_not_found": 404,
     "wait_not_found": 404,
+    "execution_archived": 409,
     "workflow_not_active": 409,
     "execution_ended": 409,
     "execution_paused": 409,

@@ -180,3 +180,31 @@ WEBHOOK_TOLERANCE_S = 300  # Standard Webhooks: how far a request's time may be 
 MAX_WEBHOOK_HEADERS = 32  # that a template can see
 MAX_WEBHOOK_HEADER_CHARS = 1_000
 MAX_PREVIOUS_KEY_SECONDS = 7 * 24 * 3600  # a key that was replaced stays good no longer
+# Of the worker pool: one for each thing that one process of several does (`lead`), and one for its lease.
+HELD_CONNECTIONS = 8
+
+# Retention and the archive.
+MIN_RETENTION_DAYS = 1
+MAX_RETENTION_DAYS = 3_650
+RETENTION_EVERY_S = 60.0
+RETENTION_POLICIES_SHOWN = 1_000
+RETENTION_COUNTED = 10_000  # executions that the status route counts before it says "at least"
+ARCHIVE_BATCH_EXECUTIONS = 1_000  # of one object
+ARCHIVE_BATCH_BYTES = 32 * 1024 * 1024  # of events, before compression; one execution may be larger
+ARCHIVE_MAX_EXECUTION_BYTES = 128 * 1024 * 1024  # of events; a larger execution stays in Postgres and is told of
+ARCHIVE_MEMBER_BYTES = 128 * 1024  # of text: what a read by id decompresses; larger ones compress no better
+ARCHIVE_MAX_PLANNED = 16  # objects that could not be written yet
+ARCHIVE_WORKFLOWS_AT_ONCE = 50
+ARCHIVE_TIMEOUT_S = 60.0  # one request to the object store, its retries included
+ARCHIVE_CONNECT_TIMEOUT_S = 5.0
+ARCHIVE_YOUNGEST_S = 12 * 3600.0  # whatever has an event younger than this cannot be archived
+PARTITION_DAYS_UNLIMITED = 91  # of one partition where nothing is ever archived
+PARTITION_DAYS_MAX = 28
+PARTITIONS_PER_RETENTION = 4
+PARTITIONS_AHEAD_DAYS = 3
+PARTITIONS_MADE_AT_ONCE = 40
+PARTITION_SURVIVORS = 1_000  # streams that move out of a partition before it is dropped
+PARTITION_SURVIVING_ROWS = 20_000  # events of theirs: the log stands still while they move
+PARTITION_SURVIVING_SHARE = 20  # a partition is dropped when this many times more executions are archived than stay
+PARTITION_DROP_TIMEOUT_S = 900.0
+PARTITION_PURGE_STREAMS = 500

@@ -77,3 +77,29 @@ class TriggerMetrics:
             ["outcome"],
             registry=registry,
         )
+
+
+class RetentionMetrics:
+    """Of the archive and of the log's partitions."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.archived = Counter("agentic_archived_executions", "Executions that were archived.", registry=registry)
+        self.archived_bytes = Counter("agentic_archived_bytes", "Bytes that were archived.", registry=registry)
+        self.failures = Counter(
+            "agentic_archive_failures", "Archive objects that could not be written or settled.", registry=registry
+        )
+        self.planned = Gauge(
+            "agentic_archive_planned_objects", "Archive objects that wait to be written.", registry=registry
+        )
+        self.too_large = Gauge(
+            "agentic_archive_too_large_executions", "Executions that are too large to archive.", registry=registry
+        )
+        self.partitions = Gauge("agentic_event_partitions", "Partitions of the log by period.", registry=registry)
+        self.partitions_ahead = Gauge(
+            "agentic_event_partitions_ahead_seconds",
+            "Time until the last partition of the log ends: alarm below a day.",
+            registry=registry,
+        )
+        self.partitions_dropped = Counter(
+            "agentic_event_partitions_dropped", "Partitions of the log that were dropped.", registry=registry
+        )

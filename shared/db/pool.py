@@ -1,6 +1,6 @@
 """Connections. Requests get one that sees a single tenant; workers get one that sees all."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,22 +21,38 @@ class WorkerConnection(asyncpg.Connection):
         return ""
 
 
-async def open_worker_pool(dsn: str, *, name: str) -> "asyncpg.Pool[Any]":
-    """Open a pool for the login that works through all tenants' queues."""
-    return await open_pool(dsn, name=name, connection_class=WorkerConnection)
+async def open_worker_pool(dsn: str, *, name: str, plan_once: bool = False, held: int = 0) -> "asyncpg.Pool[Any]":
+    """Open a pool for the login that works through all tenants' queues.
+
+    `plan_once`: its statements are of the same shape whatever their arguments, and planning each anew costs more than
+    a plan that knows them gains. `held`: how many connections are lent for as long as the process lives; the others are
+    as many without them.
+    """
+    settings = {"plan_cache_mode": "force_generic_plan"} if plan_once else {}
+    return await open_pool(
+        dsn, name=name, size=DB_POOL_SIZE + held, connection_class=WorkerConnection, settings=settings
+    )
 
 
 async def open_pool(
-    dsn: str, *, name: str, size: int = DB_POOL_SIZE, connection_class: type[Any] = asyncpg.Connection
+    dsn: str,
+    *,
+    name: str,
+    size: int = DB_POOL_SIZE,
+    connection_class: type[Any] = asyncpg.Connection,
+    settings: Mapping[str, str] | None = None,
 ) -> "asyncpg.Pool[Any]":
-    """Open a pool whose connections show up as `name` in pg_stat_activity. Each is reset when it is given back."""
+    """Open a pool whose connections show up as `name` in pg_stat_activity. Each is reset when it is given back.
+
+    `settings` are parameters of the server for these sessions.
+    """
     return await asyncpg.create_pool(
         dsn,
         min_size=1,
         max_size=size,
         connection_class=connection_class,
         command_timeout=DB_COMMAND_TIMEOUT_S,
-        server_settings={"application_name": name},
+        server_settings={"application_name": name, **(settings or {})},
     )
 
 

@@ -6,7 +6,7 @@ batch are written.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
@@ -15,6 +15,14 @@ from shared.eventstore.errors import ConcurrentAppend
 from shared.eventstore.event import NewEvent
 from shared.eventstore.ports import EventLog
 from shared.limits import EVENT_STORE_MAX_BATCH, EVENT_STORE_MAX_QUEUED
+
+
+class Versions(Protocol):
+    """Knows how far streams have come; every `EventLog` does."""
+
+    async def versions(self, stream_ids: Sequence[UUID]) -> Mapping[UUID, int]:
+        """Return the last version of each stream that exists."""
+        ...
 
 
 class Unit(Protocol):
@@ -30,7 +38,7 @@ U = TypeVar("U", bound=Unit)
 
 
 async def commit_units(
-    log: EventLog, commit: Callable[[Sequence[U]], Awaitable[int]], units: Sequence[U]
+    log: Versions, commit: Callable[[Sequence[U]], Awaitable[int]], units: Sequence[U]
 ) -> tuple[int, list[U]]:
     """Write the units in one commit; return the last position and the units that lost their stream to another writer.
 

@@ -31,12 +31,17 @@ def columns(events: Sequence[NewEvent]) -> Columns:
     )
 
 
+def names_version(error: asyncpg.UniqueViolationError) -> bool:
+    """Whether a version of a stream exists already. A partition's constraint has its own name after the log's."""
+    return (error.constraint_name or "").startswith("events_stream_version")
+
+
 async def append_in(connection: Connection, events: Sequence[NewEvent]) -> int:
     """Append inside the caller's transaction (the last thing it does: the log's lock is held until commit)."""
     try:
         return int(await connection.fetchval(_sql.append, *columns(events)))
     except asyncpg.UniqueViolationError as error:
-        if error.constraint_name != "events_stream_version":
+        if not names_version(error):
             raise
         raise ConcurrentAppend(frozenset(e.stream_id for e in events)) from error
 

@@ -134,7 +134,7 @@ class _History:
             self._violated(f"{path} completed by attempt {attempt}, which nobody was asked for")
         node = self._program().nodes[name_of(path)]
         if isinstance(node.step, WorkflowStep):
-            given = self._world.written.log.stream(child_id(task_id_of(self._id, path, attempt)))
+            given = self._world.written.log.stream(child_id(self._id, task_id_of(self._id, path, attempt)))
             state = state_of(given) if given else None
             if state is None or state.status != COMPLETED or state.output != event.output:
                 self._violated(f"{path} has another output than its child")

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 from uuid import UUID
 
-from services.workflow.app.ports import Resolved, Transition
+from services.workflow.app.ports import Resolved, StatusRow, Transition
 from services.workflow.domain.language.program import Program
 from services.workflow.errors import StoreAway, WorkflowNotFound
 from shared.eventstore.errors import ConcurrentAppend
@@ -45,6 +45,10 @@ class SimulatedStore:
         found = self._world.written.open_executions(partitions, after, limit)
         await self._way()
         return found
+
+    async def archived(self, ids: Sequence[UUID]) -> Mapping[UUID, StatusRow]:
+        await self._way()
+        return {}
 
     async def read_stream(
         self, scope: TenantScope, stream_id: UUID, *, after: int = 0, upto: int | None = None, limit: int | None = None

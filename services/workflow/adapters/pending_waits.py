@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from services.workflow.app.ports import StatusRow
 from services.workflow.domain.events import StepWaited, StepWaiting
 from shared.db.pool import Connection
 from shared.db.queries import load_queries
@@ -34,6 +35,8 @@ class PendingWaits:
         begun: dict[UUID, tuple[Any, ...]] = {}
         ended: dict[UUID, _End] = {}
         for event in events:
+            if event.stream_id not in workflows:
+                continue  # archived: its waits went with it, and the log may hold its events for a while
             if event.type == StepWaiting.TYPE:
                 row = _row(event, workflows[event.stream_id])
                 begun[row[1]], ended[row[1]] = row, _OPEN
@@ -43,6 +46,14 @@ class PendingWaits:
                 ended[wait_id(event.stream_id, over.path)] = (_time(over.at), over.outcome, over.by, answer)
         await connection.executemany(_sql.begin, [(*row, *ended[place]) for place, row in begun.items()])
         await connection.executemany(_sql.finish, [(place, *end) for place, end in ended.items() if place not in begun])
+
+    async def archive(
+        self, connection: Connection, executions: Sequence[tuple[StatusRow, Sequence[RecordedEvent]]]
+    ) -> None:
+        """Remove the waits of these executions, in the transaction that archives them."""
+        began = [event for _, events in executions for event in events if event.type == StepWaiting.TYPE]
+        paths = ((event.stream_id, msgspec.json.decode(event.data, type=StepWaiting).path) for event in began)
+        await connection.execute(_sql.archive, [wait_id(*place) for place in paths])
 
     async def clear(self, connection: Connection) -> None:
         """Remove every wait."""

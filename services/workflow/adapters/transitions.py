@@ -15,9 +15,11 @@ from shared.db.queries import load_queries
 from shared.eventstore.errors import ConcurrentAppend
 from shared.eventstore.event import RecordedEvent, Snapshot
 from shared.eventstore.group_commit import commit_units
-from shared.eventstore.postgres import PostgresEventLog, columns
+from shared.eventstore.postgres import PostgresEventLog, columns, names_version
+from shared.limits import VERSION_MAX
 
 _sql = load_queries(Path(__file__).parent / "sql" / "executions.sql")
+_archive = load_queries(Path(__file__).parent / "sql" / "archive.sql")
 
 
 class PostgresTransitions:
@@ -30,7 +32,7 @@ class PostgresTransitions:
     async def record(self, transitions: Sequence[Transition]) -> tuple[int, list[Transition]]:
         """Write in one commit; set aside what another writer was ahead of."""
         with as_store_away():
-            return await commit_units(self._log, self._commit, transitions)
+            return await commit_units(self, self._commit, transitions)
 
     async def read_streams(self, stream_ids: Sequence[UUID]) -> Mapping[UUID, list[RecordedEvent]]:
         """Return each execution's events since its snapshot."""
@@ -51,6 +53,16 @@ class PostgresTransitions:
         """Return ids of executions of these partitions that have not ended."""
         with as_store_away():
             return [row[0] for row in await self._pool.fetch(_sql.open_executions, list(partitions), after, limit)]
+
+    async def archived(self, ids: Sequence[UUID]) -> Mapping[UUID, StatusRow]:
+        """Return those that are archived."""
+        with as_store_away():
+            rows = await self._pool.fetch(_archive.archived, list(ids))
+        return {row["id"]: StatusRow(*row) for row in rows}
+
+    async def versions(self, stream_ids: Sequence[UUID]) -> Mapping[UUID, int]:
+        """Return the version of each execution that exists: one that is archived has them all."""
+        return {**await self._log.versions(stream_ids), **dict.fromkeys(await self.archived(stream_ids), VERSION_MAX)}
 
     async def _commit(self, transitions: Sequence[Transition]) -> int:
         events = [event for transition in transitions for event in transition.events]
@@ -83,7 +95,7 @@ class PostgresTransitions:
                 [row.id for row, _, _ in found],
             )
         except asyncpg.UniqueViolationError as error:
-            if error.constraint_name != "events_stream_version":
+            if not (names_version(error) or error.constraint_name == "archived_executions_pkey"):
                 raise
             raise ConcurrentAppend(frozenset(e.stream_id for e in events)) from error
         return int(position)

@@ -5,6 +5,7 @@ from uuid import UUID
 
 import msgspec
 
+from services.workflow.app.archived import answer_for_archived
 from services.workflow.app.family import Orphan, children_let_go, result_for_parent
 from services.workflow.app.items import ControlItem, Item, ResultItem, StartItem, WakeItem
 from services.workflow.app.ports import Programs, StatusRow, Transition
@@ -84,14 +85,22 @@ class Batch:
         self._ask(item, state, program, events)
 
     def _state_for(self, item: Item) -> ExecutionState | None:
-        """Return the state that an item is about, a new one for a start; None, and its sender is told, if none is."""
+        """Return the state that an item is about, a new one for a start.
+
+        None, and its sender is told, if there is none, or it is archived.
+        """
         state = self._states[item.execution_id]
         if state is None and isinstance(item, StartItem):
             state = self._states[item.execution_id] = ExecutionState(item.execution_id, item.tenant_id)
         unknown = state is None or (isinstance(item, StartItem | ControlItem) and item.tenant_id != state.tenant_id)
         if unknown and isinstance(item, StartItem | ControlItem):
             _refuse(item, ExecutionNotFound(item.execution_id))
-        return None if unknown else state
+        if unknown or state is None:
+            return None
+        if state.archived:
+            answer_for_archived(item, state)
+            return None
+        return state
 
     def items(self) -> list[Item]:
         """Return every item that was decided."""

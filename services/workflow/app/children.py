@@ -9,7 +9,7 @@ import msgspec
 
 from services.workflow.app.engine import Engine
 from services.workflow.app.family import Orphan, child_id, child_result
-from services.workflow.app.ports import OUTAGES
+from services.workflow.app.ports import OUTAGES, HistoryReader
 from services.workflow.app.starting import Door, Request
 from services.workflow.app.states import state_of
 from services.workflow.domain.events import Parent
@@ -18,7 +18,6 @@ from services.workflow.errors import ConcurrencyLimit, ConcurrencyQueueFull
 from services.workflow.limits import CHILD_QUIET_MS, DEFAULT_PRIORITY, MAX_CHILD_DEPTH
 from shared.bus.tasks import Task, TaskError, TaskResult
 from shared.errors import PlatformError
-from shared.eventstore.ports import EventReader
 from shared.scope import TenantScope
 
 _log = logging.getLogger(__name__)
@@ -40,7 +39,7 @@ class ChildPayload(msgspec.Struct, frozen=True):
 class Children:
     """A worker of `workflow` steps. It holds nothing: the child itself, which is recorded, is what is running."""
 
-    def __init__(self, door: Door, reader: EventReader) -> None:
+    def __init__(self, door: Door, reader: HistoryReader) -> None:
         self._door = door
         self._reader = reader
 
@@ -64,8 +63,8 @@ class Children:
             return _failed(task, TaskError("child_too_deep", message))
         parent = Parent(task.execution_id, task.step_path, task.attempt, wanted.depth)
         request = Request(
-            child_id(task.task_id), task.tenant_id, wanted.workflow, None, wanted.input, {}, "workflow", ACTOR,
-            task.traceparent, wanted.priority, parent=parent,
+            child_id(task.execution_id, task.task_id), task.tenant_id, wanted.workflow, None, wanted.input, {},
+            "workflow", ACTOR, task.traceparent, wanted.priority, parent=parent,
         )  # fmt: skip
         accepted = await self._door.start(request)
         if accepted.status in ENDED:

@@ -12,7 +12,7 @@ from services.workflow.domain.state import COMPLETED, ExecutionState
 from services.workflow.domain.where import name_of
 from shared.bus.tasks import TaskError, TaskResult, task_id_of
 from shared.eventstore.catalogue import DomainEvent
-from shared.ids import derived_id
+from shared.ids import derived_id_at, time_of
 
 CANCEL_CHILD = "commands.workflow.cancel-child"
 """Where lists of `Orphan` are published, on core NATS: what is lost is found again."""
@@ -26,15 +26,20 @@ class Orphan(msgspec.Struct, frozen=True):
     reason: str
 
 
-def child_id(task_id: str) -> UUID:
-    """Return the id of the execution that one attempt at a `workflow` step runs: sent twice, it is one child."""
-    return derived_id("child", task_id)
+def child_id(parent_id: UUID, task_id: str) -> UUID:
+    """Return the id of the execution that one attempt at a `workflow` step runs: sent twice, it is one child.
+
+    It lies in the log beside its parent: of all times, that of the parent's id is what never changes.
+    """
+    return derived_id_at(time_of(parent_id), "child", task_id)
 
 
 def children_let_go(state: ExecutionState, program: Program, events: list[DomainEvent]) -> list[Orphan]:
     """Return the children of steps that ended otherwise than by their child's end."""
     return [
-        Orphan(child_id(task_id_of(state.id, event.path, state.steps[event.path].attempt)), state.tenant_id, why)
+        Orphan(
+            child_id(state.id, task_id_of(state.id, event.path, state.steps[event.path].attempt)), state.tenant_id, why
+        )
         for event, why in ((event, _why_let_go(event)) for event in events)
         if why is not None
         and isinstance(event, e.StepCancelled | e.StepFailed)

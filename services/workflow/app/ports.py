@@ -40,6 +40,10 @@ class StatusRow(msgspec.Struct, frozen=True):
     tags: list[str] = []
 
 
+class ArchivedHistory(list[RecordedEvent]):
+    """A history that came from the archive."""
+
+
 class Transition(msgspec.Struct, frozen=True):
     """What one decision on one execution writes, all or nothing."""
 
@@ -68,6 +72,10 @@ class TransitionStore(Protocol):
 
     async def open_executions(self, partitions: Sequence[int], after: UUID, limit: int) -> list[UUID]:
         """Return ids of executions of these partitions that have not ended, in order of id."""
+        ...
+
+    async def archived(self, ids: Sequence[UUID]) -> Mapping[UUID, StatusRow]:
+        """Return those of these executions that are in the archive, as they ended."""
         ...
 
 
@@ -216,6 +224,14 @@ class WorkflowReads(Protocol):
         ...
 
 
+class HistoryReader(Protocol):
+    """One tenant's executions, archived or not."""
+
+    async def read_stream(self, scope: TenantScope, stream_id: UUID) -> list[RecordedEvent]:
+        """Return the history of an execution, in order; none of one that does not exist. May raise `PlatformError`."""
+        ...
+
+
 class ExecutionReads(Protocol):
     """Executions, for requests of one tenant."""
 
@@ -232,7 +248,10 @@ class ExecutionReads(Protocol):
         upto: int | None = None,
         limit: int | None = None,
     ) -> list[RecordedEvent]:
-        """Return events, in order. Raises `ExecutionNotFound` if there are none at all."""
+        """Return events, in order; from the archive an `ArchivedHistory`.
+
+        Raises `ExecutionNotFound` if there are none at all, `ArchiveUnreadable`.
+        """
         ...
 
     async def newest_ended(self, scope: TenantScope, workflow_id: UUID, before: Place | None, limit: int) -> list[Any]:

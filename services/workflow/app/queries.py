@@ -59,6 +59,7 @@ class ExecutionView(msgspec.Struct):
     tags: list[str] = []
     error_code: str | None = None
     queued_for: Queued | None = None
+    archived: bool = False
 
 
 class EventView(msgspec.Struct):
@@ -115,6 +116,7 @@ def execution_view(state: ExecutionState, program: Program | None) -> ExecutionV
         attributes=state.attributes,
         tags=state.tags,
         error_code=None if state.error is None else state.error.code,
+        archived=state.archived,
     )
 
 

@@ -22,7 +22,7 @@ from services.workflow.errors import WorkflowNotActive, WorkflowNotFound
 from services.workflow.limits import SCHEDULE_PAGE, SCHEDULE_POLL_S
 from services.workflow.metrics import TriggerMetrics
 from shared.errors import PlatformError
-from shared.ids import derived_id
+from shared.ids import derived_id_at
 
 _log = logging.getLogger(__name__)
 
@@ -179,7 +179,9 @@ class Scheduler:
                 return
             await self._executions.start(
                 Request(
-                    derived_id("schedule-trigger", row.tenant_id, row.workflow_id, *row.key, schedule["time"]),
+                    derived_id_at(
+                        round(moment.timestamp() * 1000), "schedule-trigger", row.tenant_id, row.workflow_id, *row.key
+                    ),
                     row.tenant_id,
                     str(row.workflow_id),
                     row.revision,

@@ -10,7 +10,7 @@ from services.workflow.app.admission import Admission, Tell
 from services.workflow.app.engine import Engine
 from services.workflow.app.forking import recorded_before
 from services.workflow.app.items import Accepted, Control, ControlItem, StartItem
-from services.workflow.app.ports import Programs
+from services.workflow.app.ports import HistoryReader, Programs
 from services.workflow.domain.commands import Decide, Retry, Signal
 from services.workflow.domain.events import Origin, Parent
 from services.workflow.domain.labels import labels_of
@@ -21,7 +21,6 @@ from services.workflow.domain.walk import Recorded
 from services.workflow.errors import ExecutionNotFound
 from services.workflow.limits import DEFAULT_PRIORITY, MAX_INPUT_BYTES, MAX_INPUT_DEPTH
 from shared.errors import InvalidInput, TooLarge
-from shared.eventstore.ports import EventReader
 from shared.scope import TenantScope
 
 
@@ -69,7 +68,7 @@ class Executions:
         self,
         engine: Engine,
         programs: Programs,
-        reader: EventReader,
+        reader: HistoryReader,
         admission: Admission,
         tell: Tell | None = None,
     ) -> None:

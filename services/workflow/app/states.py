@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.workflow.app.ports import Programs, TransitionStore
+from services.workflow.app.ports import ArchivedHistory, Programs, StatusRow, TransitionStore
 from services.workflow.domain.events import EXECUTION_EVENTS
 from services.workflow.domain.evolve import evolve
 from services.workflow.domain.state import ExecutionState
@@ -30,12 +30,29 @@ def fold(state: ExecutionState, events: Iterable[RecordedEvent]) -> ExecutionSta
 
 def state_of(events: Sequence[RecordedEvent]) -> ExecutionState:
     """Fold a whole history."""
-    return fold(ExecutionState(events[0].stream_id, events[0].tenant_id), events)
+    state = fold(ExecutionState(events[0].stream_id, events[0].tenant_id), events)
+    state.archived = isinstance(events, ArchivedHistory)
+    return state
 
 
 def snapshot_of(state: ExecutionState) -> Snapshot:
     """Return the state as a snapshot."""
     return Snapshot(state.tenant_id, state.id, state.version, _encode(state))
+
+
+def _archived(row: StatusRow) -> ExecutionState:
+    ended = row.completed_at or row.started_at
+    return ExecutionState(
+        row.id,
+        row.tenant_id,
+        row.version,
+        row.status,
+        row.workflow_id,
+        row.revision,
+        started_at=int(row.started_at.timestamp() * 1000),
+        ended_at=int(ended.timestamp() * 1000),
+        archived=True,
+    )
 
 
 class States:
@@ -64,6 +81,7 @@ class States:
             snapshots = await self._store.load_snapshots(missing)
             for execution_id in missing:
                 found[execution_id] = self._fold(execution_id, snapshots.get(execution_id), streams[execution_id])
+            await self._look_in_archive(found, missing)
         return found
 
     def keep(self, state: ExecutionState) -> None:
@@ -88,6 +106,12 @@ class States:
     def clear(self) -> None:
         """Drop every state."""
         self._states.clear()
+
+    async def _look_in_archive(self, found: dict[UUID, ExecutionState | None], missing: list[UUID]) -> None:
+        """What is not in the log, or ended, may be archived: the events of such may be there for a while longer."""
+        doubtful = [i for i in missing if (state := found[i]) is None or state.ended]
+        if doubtful:
+            found |= {i: _archived(row) for i, row in (await self._store.archived(doubtful)).items()}
 
     def _fold(
         self, execution_id: UUID, snapshot: Snapshot | None, events: list[RecordedEvent]

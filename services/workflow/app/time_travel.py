@@ -61,5 +61,6 @@ def replay(events: Sequence[RecordedEvent], row: Any, program: Program | None) -
 
 def _shown(state: ExecutionState) -> dict[str, Any]:
     view: dict[str, Any] = msgspec.to_builtins(execution_view(state, None))
+    del view["archived"]  # where it lies now is no part of what happened
     view["steps"] = {step["step_path"]: step for step in view["steps"]}
     return view

@@ -88,7 +88,8 @@ class ExecutionState(msgspec.Struct):
     """One execution after `version` events. One writer folds it in place; `scope` is what templates at the top see.
 
     `traceparent` is that of its start: it stands in the meta of each of its events. `bases` has, by step, the attempts
-    that were made before somebody asked for the step anew. `size` is that of the history, in bytes.
+    that were made before somebody asked for the step anew. `size` is that of the history, in bytes. Of one that is
+    `archived` the engine knows no more than its status row said.
     """
 
     id: UUID
@@ -124,6 +125,7 @@ class ExecutionState(msgspec.Struct):
     undone: bool = False
     bases: dict[str, int] = {}
     size: int = 0
+    archived: bool = False
 
     @property
     def key(self) -> str:

@@ -17,6 +17,7 @@ from services.workflow.entry import (
     executions_api,
     executions_list_api,
     hooks_api,
+    retention_api,
     revisions_api,
     stats_api,
     time_travel_api,
@@ -30,12 +31,13 @@ from shared.runtime import Runtime
 
 
 class ReadModels(NamedTuple):
-    """What lists and figures come from."""
+    """What lists, figures and policies come from."""
 
     execution_lists: ExecutionLists
     stats: StatsReads
     waits: WaitReads
     slots: SlotReads
+    retention: retention_api.Retention
 
 
 _ROUTES = (
@@ -48,6 +50,7 @@ _ROUTES = (
     stats_api,
     approvals_api,
     hooks_api,
+    retention_api,
 )
 
 
@@ -85,5 +88,6 @@ def make_api(
             "endings": endings,
             "webhook_parts": webhook_parts,
             "slots": reads.slots,
+            "retention": reads.retention,
         },
     )

@@ -13,6 +13,7 @@ from litestar.datastructures import State
 from litestar.params import Parameter
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 
+from services.workflow.app.ports import ArchivedHistory
 from services.workflow.app.queries import EventView, ExecutionView, event_view, execution_view
 from services.workflow.app.states import state_of
 from services.workflow.domain.language.fields import Priority
@@ -58,6 +59,7 @@ class StatusView(msgspec.Struct):
     version: int
     started_at: dt.datetime
     completed_at: dt.datetime | None
+    archived: bool = False
 
 
 class EventPage(msgspec.Struct):
@@ -66,6 +68,7 @@ class EventPage(msgspec.Struct):
     events: list[EventView]
     total: int
     next_after: int | None = None
+    archived: bool = False
 
 
 class StateView(msgspec.Struct):
@@ -133,7 +136,7 @@ async def get_execution(caller: TenantScope, state: State, execution_id: UUID) -
 async def get_status(caller: TenantScope, state: State, execution_id: UUID) -> StatusView:
     """Return where an execution stands: cheap, for those who ask often (the stream is cheaper)."""
     row = await state.executions.row(caller, execution_id)
-    return StatusView(row["id"], row["status"], row["version"], row["started_at"], row["completed_at"])
+    return StatusView(row["id"], row["status"], row["version"], row["started_at"], row["completed_at"], row["archived"])
 
 
 @get(ONE_EXECUTION + "/events", opt={"scope": WORKFLOWS_READ}, summary="Its history", tags=_TAGS)
@@ -147,7 +150,8 @@ async def get_events(
     """Return the events of an execution, in order."""
     events = await state.executions.history(caller, execution_id, after=after, limit=limit)
     more = events[-1].version if len(events) == limit else None
-    return EventPage([event_view(event) for event in events], len(events), more)
+    archived = isinstance(events, ArchivedHistory)
+    return EventPage([event_view(event) for event in events], len(events), more, archived)
 
 
 @get(ONE_EXECUTION + "/state", opt={"scope": WORKFLOWS_READ}, summary="Its state at any event", tags=_TAGS)

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from services.workflow.app.admission import Admission
 from services.workflow.app.family import Orphan
 from services.workflow.app.items import Accepted, Control, ControlItem, StartItem
-from services.workflow.app.ports import Resolved, Transition
+from services.workflow.app.ports import Resolved, StatusRow, Transition
 from services.workflow.domain import commands as c
 from services.workflow.domain.events import EXECUTION_EVENTS
 from services.workflow.domain.language.program import Program
@@ -64,6 +64,9 @@ class Store:
     async def open_executions(self, partitions: Sequence[int], after: UUID, limit: int) -> list[UUID]:
         self._reached()
         return self._written.open_executions(partitions, after, limit)
+
+    async def archived(self, ids: Sequence[UUID]) -> Mapping[UUID, StatusRow]:
+        return {}
 
     async def events(self, execution_id: UUID) -> list[DomainEvent]:
         recorded = (await self.log.read_streams([execution_id]))[execution_id]

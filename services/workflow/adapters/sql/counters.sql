@@ -30,6 +30,41 @@ DELETE FROM workflow_periods
 -- name: clear_durations
 DELETE FROM workflow_durations
 
+-- name: add_archived_counts
+INSERT INTO archived_counts AS c (tenant_id, workflow_id, execution_count, success_count, failure_count,
+                                  total_duration_ms)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::double precision[])
+ON CONFLICT (workflow_id) DO UPDATE
+SET execution_count = c.execution_count + EXCLUDED.execution_count,
+    success_count = c.success_count + EXCLUDED.success_count,
+    failure_count = c.failure_count + EXCLUDED.failure_count,
+    total_duration_ms = c.total_duration_ms + EXCLUDED.total_duration_ms
+
+-- name: add_archived_periods
+INSERT INTO archived_periods AS p (tenant_id, workflow_id, period, starts_at, started, completed, failed, cancelled)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::bigint[], $6::bigint[], $7::bigint[],
+                     $8::bigint[])
+ON CONFLICT (tenant_id, period, starts_at, workflow_id) DO UPDATE
+SET started = p.started + EXCLUDED.started, completed = p.completed + EXCLUDED.completed,
+    failed = p.failed + EXCLUDED.failed, cancelled = p.cancelled + EXCLUDED.cancelled
+
+-- name: add_archived_durations
+INSERT INTO archived_durations AS d (tenant_id, workflow_id, period, starts_at, bucket, runs)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::smallint[], $6::bigint[])
+ON CONFLICT (tenant_id, period, starts_at, workflow_id, bucket) DO UPDATE SET runs = d.runs + EXCLUDED.runs
+
+-- name: begin_with_counts
+INSERT INTO workflow_counters (tenant_id, workflow_id, execution_count, success_count, failure_count, total_duration_ms)
+SELECT tenant_id, workflow_id, execution_count, success_count, failure_count, total_duration_ms FROM archived_counts
+
+-- name: begin_with_periods
+INSERT INTO workflow_periods (tenant_id, workflow_id, period, starts_at, started, completed, failed, cancelled)
+SELECT tenant_id, workflow_id, period, starts_at, started, completed, failed, cancelled FROM archived_periods
+
+-- name: begin_with_durations
+INSERT INTO workflow_durations (tenant_id, workflow_id, period, starts_at, bucket, runs)
+SELECT tenant_id, workflow_id, period, starts_at, bucket, runs FROM archived_durations
+
 -- name: digest_counters
 SELECT md5(concat_ws(
     '/',
@@ -46,12 +81,11 @@ SELECT md5(concat_ws(
 -- name: of_executions
 SELECT id, workflow_id, started_at, completed_at FROM executions WHERE id = ANY($1::uuid[])
 
--- name: failures_before
+-- name: ends_before
 SELECT DISTINCT ON (retried.stream_id, retried.version)
-       e.position, e.tenant_id, e.stream_id, e.version, e.type, e.data, e.meta, e.recorded_at,
-       retried.version AS before
+       e.position, e.tenant_id, e.stream_id, e.version, e.type, e.data, e.meta, e.recorded_at
 FROM unnest($1::uuid[], $2::integer[]) AS retried (stream_id, version)
-JOIN events e ON e.stream_id = retried.stream_id AND e.version < retried.version AND e.type = $3
+JOIN events e ON e.stream_id = retried.stream_id AND e.version < retried.version AND e.type = ANY($3::text[])
 ORDER BY retried.stream_id, retried.version, e.version DESC
 
 -- name: sums

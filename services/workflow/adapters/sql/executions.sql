@@ -10,7 +10,7 @@ WHERE completed_at IS NULL AND (get_byte(uuid_send(id), 15) & 31) = ANY ($1::int
 ORDER BY id LIMIT $3
 
 -- name: get_row
-SELECT id, tenant_id, workflow_id, workflow_revision, status, started_at, completed_at, version
+SELECT id, tenant_id, workflow_id, workflow_revision, status, started_at, completed_at, version, false AS archived
 FROM executions WHERE id = $1
 
 -- name: ended

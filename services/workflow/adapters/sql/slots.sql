@@ -1,6 +1,11 @@
 -- name: take
+-- One that is archived has begun, and needs nothing, although it has no status row any more.
+SELECT 'known' AS outcome, '{}'::uuid[] AS admitted, '{}'::uuid[] AS leaving
+WHERE EXISTS (SELECT FROM archived_executions WHERE id = $4)
+UNION ALL
 SELECT outcome, admitted, leaving
 FROM workflow.take_slot($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+WHERE NOT EXISTS (SELECT FROM archived_executions WHERE id = $4)
 
 -- name: settle
 SELECT workflow.settle_slots($1, $2, $3, $4, $5)

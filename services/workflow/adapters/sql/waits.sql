@@ -13,6 +13,9 @@ UPDATE waits SET ended_at = $2, outcome = $3, ended_by = $4, answer = $5 WHERE i
 -- name: workflows_of
 SELECT id, workflow_id FROM executions WHERE id = ANY($1::uuid[])
 
+-- name: archive
+DELETE FROM waits WHERE id = ANY($1::uuid[])
+
 -- name: clear
 DELETE FROM waits
 

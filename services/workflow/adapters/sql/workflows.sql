@@ -47,6 +47,7 @@ SELECT revision, definition, created_by, created_at FROM revisions WHERE workflo
 
 -- name: has_executions
 SELECT EXISTS (SELECT 1 FROM executions WHERE workflow_id = $1)
+    OR EXISTS (SELECT 1 FROM archived_counts WHERE workflow_id = $1)
 
 -- name: definition
 SELECT definition FROM revisions WHERE workflow_id = $1 AND revision = $2

@@ -10,6 +10,7 @@ from services.workflow import limits
 from services.workflow.domain.language.concurrency import Concurrency
 from services.workflow.domain.language.fields import (
     Expression,
+    RetentionDays,
     RetryCount,
     Slug,
     StepName,
@@ -97,6 +98,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     max_retries: RetryCount | None = None
     retry_strategy: Backoff | None = None
     retry: RetrySettings | None = None
+    retention_days: RetentionDays | None = None
     concurrency: Concurrency | None = None
 
     def effective_slug(self) -> str:

@@ -22,6 +22,7 @@ Slug = Annotated[str, Meta(min_length=1, max_length=limits.MAX_NAME_CHARS, extra
 Version = Annotated[str, Meta(extra_json_schema={"pattern": SEMANTIC_VERSION})]
 Text = Annotated[str, Meta(max_length=limits.MAX_TEXT_CHARS)]
 Expression = Annotated[str, Meta(min_length=1, max_length=limits.MAX_EXPRESSION_CHARS)]
+RetentionDays = Annotated[int, Meta(ge=limits.MIN_RETENTION_DAYS, le=limits.MAX_RETENTION_DAYS)]
 TimeoutSeconds = Annotated[float, Meta(gt=0, le=limits.MAX_TIMEOUT_SECONDS)]
 RetryCount = Annotated[int, Meta(ge=0, le=limits.MAX_RETRIES)]
 Priority = Annotated[int, Meta(ge=1, le=10)]
