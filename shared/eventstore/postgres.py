@@ -83,7 +83,8 @@ class PostgresEventLog:
         upto = rows[0]["upto"]
         if upto <= after:
             return LogPage(after, [])
-        found, size = [], 0
+        found: list[Any] = []
+        size = 0
         for row in rows:
             if row[0] is None:
                 continue
@@ -97,7 +98,10 @@ class PostgresEventLog:
         """Return the events of a page with the data that is too large to come along before its size is known."""
         large = [row[0] for row in rows if row["data"] is None]
         data = dict(await self._pool.fetch(_sql.read_data, large)) if large else {}
-        return [RecordedEvent(*row[:5], data.get(row[0], row[5]), *row[6:8]) for row in rows]
+        return [
+            RecordedEvent(row[0], row[1], row[2], row[3], row[4], data.get(row[0], row[5]), row[6], row[7])
+            for row in rows
+        ]
 
     async def last_position(self) -> int:
         """Return the highest position, 0 if there is none."""
