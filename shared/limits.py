@@ -20,6 +20,7 @@ TAIL_POLL_S = 1.0  # a lost wake-up is noticed after this
 WAKE_INTERVAL_S = 0.01  # how often other processes are told of commits, at most
 LEADER_RETRY_S = 1.0
 PROJECTION_INTERVAL_S = 0.1  # how far a read model may lag behind its events
+PROJECTION_CHECKPOINT_S = 0.5  # how far a checkpoint may lag behind where nothing that a read model wants lies
 PROJECTION_BATCH = 1_000
 ENVELOPE_MAX_ITEMS = 64  # items of one message on a hot subject
 ENVELOPE_MAX_BYTES = 1_000_000  # bytes of one message; a larger item travels alone

@@ -12,7 +12,7 @@ from shared.db.pool import Connection
 from shared.db.queries import load_queries
 from shared.eventstore.event import LogPage, RecordedEvent
 from shared.eventstore.ports import EventLog
-from shared.limits import PROJECTION_BATCH, PROJECTION_INTERVAL_S
+from shared.limits import PROJECTION_BATCH, PROJECTION_CHECKPOINT_S, PROJECTION_INTERVAL_S
 from shared.tail.waker import Waker
 
 _sql = load_queries(Path(__file__).parent.parent / "eventstore" / "sql" / "events.sql")
@@ -50,10 +50,12 @@ class ProjectionRunner:
         self._pool = pool
         self._waker = waker
         self.position = 0
+        self._saved = 0
+        self._saved_at = 0.0
 
     async def run(self) -> None:
         """Project until cancelled."""
-        self.position = await self._log.read_checkpoint(self._projection.name)
+        self.position = self._saved = await self._log.read_checkpoint(self._projection.name)
         with self._waker.listener(facts=self._projection.of_facts) as listener:
             while True:
                 page = await self._advance()
@@ -65,18 +67,24 @@ class ProjectionRunner:
     async def _advance(self) -> LogPage | None:
         """Project a page and return it, None if there was nothing behind the last one."""
         page = await self._log.read_page(self.position, PROJECTION_BATCH, self._projection.types)
-        if page.upto == self.position:
+        if page.upto == self.position == self._saved:
             return None
+        now = asyncio.get_running_loop().time()
+        unwanted = page.upto > self.position and not page.events
+        if unwanted and now - self._saved_at < PROJECTION_CHECKPOINT_S:
+            self.position = page.upto  # a commit each time would cost more than the model; once it is quiet there is one
+            return page
         async with self._pool.acquire() as connection, connection.transaction():
             # The checkpoint is locked before the rows, as a rebuild does: neither waits for what the other holds.
             stands_at = await connection.fetchval(_sql.lock_checkpoint, self._projection.name)
-            if stands_at != self.position:
-                self.position = stands_at
+            if stands_at != self._saved:
+                self.position = self._saved = stands_at
                 return page
             if page.events:
                 await self._projection.apply(connection, page.events)
             await connection.execute(_sql.save_checkpoint, self._projection.name, page.upto)
-        self.position = page.upto
+        self.position = self._saved = page.upto
+        self._saved_at = now
         return page
 
 
