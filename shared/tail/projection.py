@@ -72,7 +72,8 @@ class ProjectionRunner:
         now = asyncio.get_running_loop().time()
         unwanted = page.upto > self.position and not page.events
         if unwanted and now - self._saved_at < PROJECTION_CHECKPOINT_S:
-            self.position = page.upto  # a commit each time would cost more than the model; once it is quiet there is one
+            # A commit each time would cost more than the model; once it is quiet there is one.
+            self.position = page.upto
             return page
         async with self._pool.acquire() as connection, connection.transaction():
             # The checkpoint is locked before the rows, as a rebuild does: neither waits for what the other holds.
