@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from nats.aio.client import Client
-from nats.js import JetStreamContext
-from nats.js.api import PubAck
 
-from shared.bus.cloudevents import Shape, fact_of
+from shared.bus.cloudevents import Fact, Shape, fact_of
+from shared.bus.confirmed import ConfirmedPublisher
 from shared.eventstore.event import RecordedEvent
 from shared.eventstore.ports import EventLog
 from shared.limits import (
@@ -55,46 +54,41 @@ class Relay:
     async def run(self) -> None:
         """Relay until cancelled."""
         self._position = self._saved = await self._log.read_checkpoint(_NAME)
-        # A whole page fits: waiting for room would turn a cancellation into an error of the client's.
-        js = self._client.jetstream(publish_async_max_pending=RELAY_PAGE)
         with self._waker.listener(facts=True) as listener:
-            while True:
-                if not self._client.is_connected:
-                    await listener.wait()  # publishing now would only fill the buffer
-                    continue
-                relayed = await self._relay_page(js)
-                await self._save_now_and_then()
-                if relayed is None:
-                    continue
-                if relayed >= RELAY_BUSY_EVENTS:
-                    await asyncio.sleep(RELAY_PAUSE_S)  # under load: a read a handful of commits, not one behind each
-                await listener.wait()
+            async with ConfirmedPublisher(self._client) as publisher:
+                while True:
+                    if not self._client.is_connected:
+                        await listener.wait()  # publishing now would only fill the buffer
+                        continue
+                    relayed = await self._relay_page(publisher)
+                    await self._save_now_and_then()
+                    if relayed is None:
+                        continue
+                    if relayed >= RELAY_BUSY_EVENTS:
+                        await asyncio.sleep(RELAY_PAUSE_S)  # under load: a read a handful of commits, not each one
+                    await listener.wait()
 
-    async def _relay_page(self, js: JetStreamContext) -> int | None:
+    async def _relay_page(self, publisher: ConfirmedPublisher) -> int | None:
         """Relay what there is and return how much, or None if there may be more at once."""
         page = await self._log.read_page(self._position, RELAY_PAGE, self._types)
-        if not await self._publish(js, page.events):
+        if page.events and not await self._publish(publisher, page.events):
             return None
         self._position = page.upto
         return None if page.more else len(page.events)
 
-    async def _publish(self, js: JetStreamContext, events: Sequence[RecordedEvent]) -> bool:
-        """Return whether JetStream has stored them all. A server that dies takes its acks with it: they never come."""
-        acks: list[asyncio.Future[PubAck]] = []
+    async def _publish(self, publisher: ConfirmedPublisher, events: Sequence[RecordedEvent]) -> bool:
+        """Return whether JetStream has stored them all. A server that dies takes its confirmations with it."""
         try:
             async with asyncio.timeout(RELAY_ACK_TIMEOUT_S):
-                for event in events:
-                    shape = self._shapes.get(event.type)
-                    fact = fact_of(self._service, event) if shape is None else shape(event)
-                    acks.append(await js.publish_async(fact.subject, fact.data, headers=fact.headers))
-                await asyncio.gather(*acks)
+                await publisher.publish([self._fact(event) for event in events])
         except TimeoutError:
             _log.warning("%d events are published again: not all were confirmed", len(events))
             return False
-        finally:
-            for ack in acks:
-                ack.cancel()
         return True
+
+    def _fact(self, event: RecordedEvent) -> Fact:
+        shape = self._shapes.get(event.type)
+        return fact_of(self._service, event) if shape is None else shape(event)
 
     async def _save_now_and_then(self) -> None:
         """Save the checkpoint, but not so often that its commits slow those of the log."""
