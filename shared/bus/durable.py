@@ -12,7 +12,7 @@ from nats.errors import BadSubscriptionError
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StreamConfig
-from nats.js.errors import NotFoundError
+from nats.js.errors import BadRequestError, NotFoundError
 
 from shared.bus.deadletters import bury
 from shared.bus.outcome import Done, Outcome, Poison, Retry
@@ -22,6 +22,9 @@ from shared.limits import CONSUMER_LOOK_S, NATS_PENDING_BYTES, REDELIVERIES_MAX,
 _log = logging.getLogger(__name__)
 
 Handler = Callable[[Msg], Awaitable[Outcome]]
+
+# How the server says that a consumer of this name, and with another place to deliver to, is there.
+_MADE_MEANWHILE = frozenset({10013, 10148})
 
 
 class DurableConsumer(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +67,18 @@ class DurableReader:
         """Begin to read; the streams must be there."""
         wanted = self._consumer
         js = client.jetstream()
-        self._subscription = await js.subscribe(
+        try:
+            self._subscription = await self._subscribe(js)
+        except BadRequestError as error:
+            if error.err_code not in _MADE_MEANWHILE:
+                raise
+            self._subscription = await self._subscribe(js)  # by another replica: this time it is found
+        self._inbox = (await js.consumer_info(str(wanted.stream.name), wanted.durable)).config.deliver_subject
+        self._client = client
+
+    async def _subscribe(self, js: JetStreamContext) -> JetStreamContext.PushSubscription:
+        wanted = self._consumer
+        return await js.subscribe(
             wanted.subject,
             queue=wanted.durable,
             cb=self._on_message,
@@ -78,8 +92,6 @@ class DurableReader:
             manual_ack=True,
             pending_bytes_limit=NATS_PENDING_BYTES,
         )
-        self._inbox = (await js.consumer_info(str(wanted.stream.name), wanted.durable)).config.deliver_subject
-        self._client = client
 
     async def watch(self) -> None:
         """Look again and again whether the server still has the consumer: one whose disk was lost has it no more."""

@@ -15,7 +15,7 @@ from tests.conftest import Backbone
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-SUBJECT = "commands.workflow.cancel-execution"
+SUBJECT = "commands.workflow.control-execution"
 PATIENCE_S = 20.0
 
 
@@ -62,6 +62,29 @@ async def test_a_consumer_that_is_gone_is_made_anew(backbone: Backbone, monkeypa
     await asyncio.gather(*watching, return_exceptions=True)
     await js.delete_consumer(str(COMMANDS.name), "lost")
     await client.close()
+
+
+async def test_replicas_that_start_at_once_share_one_consumer(backbone: Backbone) -> None:
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def note(message: Msg) -> Outcome:
+        heard.put_nowait(message.data)
+        return Done()
+
+    clients = [await connected(backbone) for _ in range(6)]
+    js = clients[0].jetstream()
+    for round_ in range(3):
+        readers = [reader(f"race-{round_}", note) for _ in clients]
+        async with asyncio.timeout(PATIENCE_S):
+            await asyncio.gather(*(each.start(client) for each, client in zip(readers, clients, strict=True)))
+            await js.publish(SUBJECT, b"%d" % round_)
+            assert await heard.get() == b"%d" % round_
+        assert len({each._inbox for each in readers}) == 1
+        await asyncio.gather(*(each.drain() for each in readers))
+        await js.delete_consumer(str(COMMANDS.name), f"race-{round_}")
+    assert heard.empty()
+    for client in clients:
+        await client.close()
 
 
 async def test_a_message_that_comes_at_a_bad_time_comes_again_and_is_never_a_dead_letter(backbone: Backbone) -> None:

@@ -19,7 +19,7 @@ def local_environment(place: DataDir, service: str = "tenant") -> dict[str, str]
     program = ServiceProgram(service, f"services.{service}.__main__")
     options = Options(data_dir=place.root, programs=(program,), nats_url=NATS, postgres_dsn=ADMIN)
     stack = Stack(options, place, lambda _: None)
-    return stack._service(program)._variables
+    return stack._service(program, program.name)._variables
 
 
 @pytest.mark.parametrize("service", ["tenant", "workflow"])

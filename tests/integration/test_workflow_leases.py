@@ -11,7 +11,6 @@ import pytest_asyncio
 
 from services.workflow.adapters import leases as adapter
 from services.workflow.adapters.leases import PostgresLeases
-from services.workflow.app.ports import Owners
 from shared.bus.tasks import PARTITIONS, partition_of
 from shared.db.pool import open_worker_pool
 from shared.ids import derived_id, new_id
@@ -52,7 +51,8 @@ async def test_a_living_engines_partitions_are_its_own(two: tuple[Engine, Engine
     assert await first.claim(*ALL) == dict.fromkeys(ALL, False)
     assert await second.claim(*ALL) == {}
     seen = await second.leases.renew()
-    assert seen == Owners([first.id, second.id], dict.fromkeys(ALL, first.id))
+    assert set(seen.living) == {first.id, second.id}
+    assert seen.by_partition == dict.fromkeys(ALL, first.id)
     assert await first.claim(3) == {3: False}, "its own, claimed again"
 
 
