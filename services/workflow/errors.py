@@ -167,6 +167,7 @@ STATUSES = {
     "workflow_not_active": 409,
     "execution_ended": 409,
     "execution_paused": 409,
+    "execution_ending": 409,
     "execution_not_retryable": 409,
     "approval_not_pending": 409,
     "too_many_signals": 409,

@@ -54,8 +54,9 @@ def test_todays_code_decides_what_was_recorded(path: Path) -> None:
 def test_what_is_recorded_decides_itself_again(path: Path) -> None:
     story = read(path)
     recorded = folded(events_of(story))
-    if why_not(recorded) is None:
-        came = shadow(recorded, compile_program(parse_definition(story.definition)))
+    program = compile_program(parse_definition(story.definition))
+    if why_not(recorded, program) is None:
+        came = shadow(recorded, program)
         assert (came.status, came.differences, came.stopped_at) == (recorded.status, [], [])
 
 

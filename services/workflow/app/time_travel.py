@@ -51,7 +51,7 @@ def replay(events: Sequence[RecordedEvent], row: Any, program: Program | None) -
             )
             if kept != told
         ]
-    reason = "its definition cannot be read" if program is None else why_not(state)
+    reason = "its definition cannot be read" if program is None else why_not(state, program)
     if program is not None and reason is None:
         again: Shadow = shadow(state, program)
         found += again.differences

@@ -14,6 +14,7 @@ from services.workflow.domain.language.input_schema import compile_schema
 from services.workflow.domain.language.program import Program
 from services.workflow.domain.refusals import (
     ExecutionEnded,
+    ExecutionIsEnding,
     ExecutionIsPaused,
     NotAssignee,
     NothingToDecide,
@@ -21,7 +22,7 @@ from services.workflow.domain.refusals import (
     TooManySignals,
 )
 from services.workflow.domain.retrying import retry
-from services.workflow.domain.state import CANCELLED, FAILED, RETRYING, SCHEDULED, ExecutionState
+from services.workflow.domain.state import CANCELLED, FAILED, RETRYING, SCHEDULED, ExecutionState, signal_key
 from services.workflow.domain.step_error import StepError
 from services.workflow.domain.walk import Walk, history_too_long
 from services.workflow.limits import (
@@ -59,7 +60,7 @@ def abandon(state: ExecutionState, now: int, error: StepError) -> list[DomainEve
     if state.ended or state.version == 0:
         return []
     ends: list[DomainEvent] = [e.StepCancelled(now, path, "the execution failed") for path in state.open_paths()]
-    ends.append(e.ExecutionFailed(now, error))
+    ends.append(e.ExecutionFailed(now, error) if state.undoing is None else undo.ending(now, state.undoing))
     for event in ends:
         evolve(state, event)
     return ends
@@ -101,6 +102,8 @@ def _after_the_end(walk: Walk, command: c.Command) -> None:
     """Nothing happens to an execution that ended, but that it is retried; who wanted something else of it is told."""
     if isinstance(command, c.Retry):
         _retry(walk)
+    elif isinstance(command, c.Signal) and signal_key(command.name, command.id) in walk.state.signals_seen:
+        return
     elif isinstance(command, c.Pause | c.Resume | c.Signal | c.Decide):
         raise ExecutionEnded("The execution has ended.")
 
@@ -119,6 +122,9 @@ def _cancel(walk: Walk, command: c.Cancel) -> None:
 
 
 def _terminate(walk: Walk, command: c.Terminate) -> None:
+    if walk.state.undoing is not None:
+        undo.give_up(walk, "the execution was terminated")
+        return
     walk.cancel_all("the execution was terminated")
     walk.emit(e.ExecutionCancelled(walk.now, command.reason, terminated=True))
 
@@ -143,7 +149,9 @@ def _admit(walk: Walk, command: c.Admit) -> None:
 
 
 def _pause(walk: Walk, command: c.Pause) -> None:
-    if walk.state.paused_at is None and walk.state.undoing is None:
+    if walk.state.undoing is not None:
+        raise ExecutionIsEnding("What the execution did is being undone: that cannot be paused. Terminate it instead.")
+    if walk.state.paused_at is None:
         walk.emit(e.ExecutionPaused(command.now, command.reason))
 
 
@@ -159,19 +167,19 @@ def _resume(walk: Walk, command: c.Resume) -> None:
         else:
             _result(walk, c.FailTask(walk.now, path, result.attempt, result.error))
         walk.run()
-    if not state.ended:
-        waits.take_signals(walk)
+    for name in dict.fromkeys(wait.name for wait in state.open_waits.values() if wait.kind == waits.EVENT):
+        waits.take_signals(walk, name)
 
 
 def _signal(walk: Walk, command: c.Signal) -> None:
     state = walk.state
-    if command.id in state.signals_seen:
+    if signal_key(command.name, command.id) in state.signals_seen:
         return
     if len(state.signals) >= MAX_SIGNALS_KEPT:
         raise TooManySignals(f"It keeps {MAX_SIGNALS_KEPT:,} signals that no step has taken: no more are kept.")
     walk.emit(e.SignalReceived(walk.now, command.id, command.name, command.data))
     if state.paused_at is None:
-        waits.take_signals(walk)
+        waits.take_signals(walk, command.name)
 
 
 def _decide(walk: Walk, command: c.Decide) -> None:

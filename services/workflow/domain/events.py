@@ -233,7 +233,8 @@ class ExecutionResumed(DomainEvent, frozen=True):
 class ExecutionRetried(DomainEvent, frozen=True):
     """An execution that failed or was cancelled goes on.
 
-    The steps `again` begin anew, with further attempts; those that hold them are `reopened`, with their deadlines.
+    The steps `again` begin anew, with further attempts, or begin at all; those that hold them are `reopened`, with
+    their deadlines. `dropped` are what an `on_error` of these did: it may have to run once more.
     """
 
     TYPE = "workflow.execution-retried.v1"
@@ -243,6 +244,7 @@ class ExecutionRetried(DomainEvent, frozen=True):
     deadline: int
     again: list[str]
     reopened: dict[str, int | None]
+    dropped: list[str] = msgspec.field(default_factory=list)
 
 
 class CompensationStarted(DomainEvent, frozen=True):

@@ -24,6 +24,7 @@ from services.workflow.domain.state import (
     StepState,
     Undoing,
     Wait,
+    signal_key,
 )
 from services.workflow.domain.where import holder_of, iteration_around, name_of
 from shared.eventstore.catalogue import DomainEvent
@@ -69,9 +70,8 @@ def _admitted(state: ExecutionState, event: e.ExecutionAdmitted) -> None:
 
 def _open(state: ExecutionState, step: StepState) -> StepState:
     """Put a step that begins into its place; the first of an iteration counts the iteration as begun."""
-    known = state.steps.get(step.path)
     state.steps[step.path] = step
-    if known is None and "]/" in step.path:
+    if "]/" in step.path:
         _count_iteration(state, step.path)
     return step
 
@@ -129,9 +129,9 @@ def _waiting(state: ExecutionState, event: e.StepWaiting) -> None:
 
 
 def _waited(state: ExecutionState, event: e.StepWaited) -> None:
-    state.open_waits.pop(event.path, None)
-    if event.signal_id is not None:
-        state.signals.pop(event.signal_id, None)
+    wait = state.open_waits.pop(event.path, None)
+    if wait is not None and event.signal_id is not None:
+        state.signals.pop(signal_key(wait.name, event.signal_id), None)
     step = state.steps.get(event.path)
     if step is not None and event.outcome == e.TIMED_OUT:
         step.deadline = None
@@ -140,8 +140,9 @@ def _waited(state: ExecutionState, event: e.StepWaited) -> None:
 
 
 def _signalled(state: ExecutionState, event: e.SignalReceived) -> None:
-    state.signals_seen[event.id] = None
-    state.signals[event.id] = Signal(event.name, event.data)
+    key = signal_key(event.name, event.id)
+    state.signals_seen[key] = None
+    state.signals[key] = Signal(event.name, event.id, event.data)
 
 
 def _emitted(state: ExecutionState, event: e.EventEmitted) -> None:
@@ -185,6 +186,7 @@ def _completed(state: ExecutionState, event: e.StepCompleted) -> None:
     step = _close(state, event.path, event.at, COMPLETED)
     step.attempt = event.attempt
     step.output = event.output
+    step.copied = event.copied
     if not step.let_pass:
         step.error = None
     if "/" not in event.path:
@@ -243,11 +245,11 @@ def _paused(state: ExecutionState, event: e.ExecutionPaused) -> None:
 
 
 def _resumed(state: ExecutionState, event: e.ExecutionResumed) -> None:
-    """Move everything that falls due by as long as time stood still; a worker's deadline is its own."""
+    """Move everything that falls due by as long as time stood still."""
     shift = event.at - (event.at if state.paused_at is None else state.paused_at)
     state.paused_at = None
     state.deadline += shift
-    for path in (*state.open_timers, *state.open_waits, *state.open_holders):
+    for path in (*state.open_tasks, *state.open_timers, *state.open_waits, *state.open_holders):
         step = state.steps[path]
         step.due = None if step.due is None else step.due + shift
         step.deadline = None if step.deadline is None else step.deadline + shift
@@ -263,10 +265,10 @@ def _begins_anew(path: str, again: set[str]) -> bool:
 
 
 def _retried(state: ExecutionState, event: e.ExecutionRetried) -> None:
-    state.ended_at = state.error = None
+    state.ended_at = state.error = state.parent = None
     state.deadline = event.deadline
-    again = set(event.again)
-    for path in [path for path in state.steps if _begins_anew(path, again)]:
+    anew = {*event.again, *event.dropped}
+    for path in [path for path in state.steps if _begins_anew(path, anew)]:
         state.bases[path] = state.steps.pop(path).attempt
         if not iteration_around(path):
             state.scope.pop(name_of(path), None)

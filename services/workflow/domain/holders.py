@@ -17,7 +17,7 @@ from services.workflow.domain.language.steps import (
 )
 from services.workflow.domain.outputs import last_output, outputs_of_iterations, outputs_of_parallel
 from services.workflow.domain.scope import scope_inside
-from services.workflow.domain.state import COMPLETED, FAILED, SKIPPED, StepState
+from services.workflow.domain.state import COMPLETED, FAILED, SKIPPED, ExecutionState
 from services.workflow.domain.step_error import StepError, as_step_error
 from services.workflow.domain.where import child, holder_path, in_iteration, iteration_around, split_iteration
 from services.workflow.limits import MAX_FOREACH_ITEMS
@@ -55,7 +55,7 @@ def begin_conditional(walk: "Walk", node: Node, path: str) -> None:
 def begin_parallel(walk: "Walk", node: Node, path: str) -> None:
     """Begin all steps."""
     walk.emit(e.StepStarted(walk.now, path, deadline=walk.deadline(node)))
-    for inner in node.children[STEPS]:
+    for inner in walk.as_recorded(node.children[STEPS], path):
         walk.begin(inner, child(path, inner))
 
 
@@ -94,18 +94,33 @@ def fill(walk: "Walk", node: Node, path: str) -> None:
 
 
 def go_on(walk: "Walk", node: Node, path: str) -> None:
-    """Go on with iterations that a decision left for the next one, having made enough."""
+    """Do what follows from how the steps inside ended, if that was left for another decision.
+
+    A decision that made enough leaves iterations to the next one, and one that ended the execution leaves everything
+    to its retry.
+    """
+    if path not in walk.state.open_holders or walk.state.steps[path].let_pass:
+        return  # it has ended, or it failed and its `on_error` runs
     if isinstance(node.step, ForeachStep):
         fill(walk, node, path)
+    elif isinstance(node.step, ParallelStep):
+        _join(walk, node, path)
     elif isinstance(node.step, LoopStep):
         begun = walk.state.steps[path].begun
         last = in_iteration(path, begun - 1, node.children[STEPS][-1])
-        step = walk.state.steps.get(last)
-        if begun and step is not None and not walk.state.is_open(last) and _ended_well(step):
+        if begun and ended_well(walk.state, last):
             _next_iteration(walk, node, last)
+    elif isinstance(node.step, ConditionalStep):
+        steps = node.children.get(walk.state.steps[path].branch or "", ())
+        if not steps or ended_well(walk.state, child(path, steps[-1])):
+            _end_branch(walk, node, path)
 
 
-def _ended_well(step: StepState) -> bool:
+def ended_well(state: ExecutionState, path: str) -> bool:
+    """Whether a step is over and what follows it may begin."""
+    step = state.steps.get(path)
+    if step is None or state.is_open(path):
+        return False
     return step.status in {COMPLETED, SKIPPED} or step.let_pass
 
 

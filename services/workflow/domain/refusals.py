@@ -9,6 +9,12 @@ class ExecutionEnded(Conflict):
     code = "execution_ended"
 
 
+class ExecutionIsEnding(Conflict):
+    """What the execution did is being undone, and it cannot be paused in that."""
+
+    code = "execution_ending"
+
+
 class ExecutionIsPaused(Conflict):
     """The execution is paused: resume it first."""
 

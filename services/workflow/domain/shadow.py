@@ -43,14 +43,19 @@ class Shadow(msgspec.Struct, frozen=True):
     """So many differences were found beyond those that are listed."""
 
 
-def why_not(state: ExecutionState) -> str | None:
-    """Return why an execution has no shadow, None if it has one."""
+def why_not(state: ExecutionState, program: Program) -> str | None:
+    """Return why `program` has no shadow in an execution, None if it has one."""
     if state.ended_at is None:
         return "it has not ended"
     if state.status == CANCELLED:
         return "somebody cancelled it"
     if state.error is not None and state.error.code in _FROM_OUTSIDE:
         return f"it ended by {state.error.code}"
+    for path, step in state.steps.items():
+        node = program.nodes.get(name_of(path))
+        is_holder = node is not None and isinstance(node.step, HOLDERS)
+        if is_holder and step.error is not None and step.error.code == "step_timeout" and step.error.step == path:
+            return f"the time of {path} ran out, and a shadow knows no time"
     return None
 
 
@@ -60,6 +65,8 @@ def shadow(recorded: ExecutionState, program: Program) -> Shadow:
     walk.go()
     found = list(_differences(recorded, walk))
     stopped_at = [path for path in walk.state.open_paths() if path not in walk.state.open_holders]
+    if not walk.state.ended and not stopped_at:
+        found.append(Difference("", "status", recorded.status, walk.state.status))
     return Shadow(
         walk.state.status, found[:MAX_SHADOW_DIFFERENCES], stopped_at, max(0, len(found) - MAX_SHADOW_DIFFERENCES)
     )
@@ -73,9 +80,9 @@ def endings(state: ExecutionState, program: Program) -> dict[str, Recorded]:
         if node is None or isinstance(node.step, HOLDERS):
             continue
         if step.error is not None and (step.let_pass or step.status == FAILED):
-            found[path] = Recorded(error=step.error)
+            found[path] = Recorded(error=step.error, closed=step.closed)
         elif step.status == COMPLETED:
-            found[path] = Recorded(step.output)
+            found[path] = Recorded(step.output, closed=step.closed)
     return found
 
 
@@ -110,7 +117,7 @@ def _differences(recorded: ExecutionState, walk: _ShadowWalk) -> "list[Differenc
         for difference in _of_step(path, recorded.steps.get(path), step, walk)
     ]
     if state.ended:
-        gone = [path for path in recorded.steps if path not in state.steps and not _is_in_taken_over(path, walk)]
+        gone = [path for path in recorded.steps if path not in state.steps and _is_missed(path, recorded, walk)]
         found += [Difference(path, "gone", recorded.steps[path].status, None) for path in gone]
         if recorded.status != state.status:
             found.append(Difference("", "status", recorded.status, state.status))
@@ -121,12 +128,20 @@ def _differences(recorded: ExecutionState, walk: _ShadowWalk) -> "list[Differenc
     return found
 
 
-def _is_in_taken_over(path: str, walk: _ShadowWalk) -> bool:
-    """Whether a step ran inside one whose end was taken over as a whole, such as the timeout branch of a wait."""
+def _is_missed(path: str, recorded: ExecutionState, walk: _ShadowWalk) -> bool:
+    """Whether it is a decision that a recorded step is not in the shadow.
+
+    It is none of one that was cancelled: where all ends are known, what makes a step needless may be known before it
+    begins. The same goes for steps inside one that failed there as here. What is inside a step whose end was taken over
+    as a whole, such as the timeout branch of a wait, did not run here.
+    """
+    if recorded.steps[path].status == CANCELLED:
+        return False
     while path := holder_of(path):
-        if path in walk.asked:
-            return True
-    return False
+        before, now = recorded.steps.get(path), walk.state.steps.get(path)
+        if path in walk.asked or (before and now and before.status == now.status == FAILED):
+            return False
+    return True
 
 
 def _of_step(path: str, before: StepState | None, step: StepState, walk: _ShadowWalk) -> list[Difference]:

@@ -30,7 +30,7 @@ class StepState(msgspec.Struct):
 
     `good`, `passed` (skipped, or failed and let pass) and `bad` count how the steps or iterations inside ended, so that
     a join costs the same whatever its size; `begun` counts iterations. `let_pass`: it failed, and the execution goes on
-    or its `on_error` steps run. `closed` is the version at which it ended.
+    or its `on_error` steps run. `copied`: another execution did it. `closed` is the version at which it ended.
     """
 
     path: str
@@ -49,6 +49,7 @@ class StepState(msgspec.Struct):
     bad: int = 0
     begun: int = 0
     let_pass: bool = False
+    copied: bool = False
     closed: int = 0
 
 
@@ -64,7 +65,13 @@ class Signal(msgspec.Struct, frozen=True):
     """A signal that no step has taken yet."""
 
     name: str
+    id: str
     data: Any
+
+
+def signal_key(name: str, signal_id: str) -> str:
+    """Return what tells a signal from all others of an execution: an id is its sender's, and one for each name."""
+    return f"{len(name)} {name} {signal_id}"
 
 
 class Held(msgspec.Struct, frozen=True):

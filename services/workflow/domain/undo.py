@@ -6,10 +6,11 @@ import msgspec
 
 from services.workflow.domain import events as e
 from services.workflow.domain.language.program import Node
-from services.workflow.domain.language.steps import COMPENSATE
-from services.workflow.domain.state import COMPLETED, ExecutionState, Undoing
+from services.workflow.domain.language.steps import COMPENSATE, HOLDERS
+from services.workflow.domain.state import COMPLETED, ExecutionState, StepState, Undoing
 from services.workflow.domain.step_error import StepError
-from services.workflow.domain.where import child, holder_of
+from services.workflow.domain.where import child, holder_of, is_inside
+from shared.eventstore.catalogue import DomainEvent
 
 if TYPE_CHECKING:
     from services.workflow.domain.walk import Walk
@@ -22,7 +23,8 @@ def start(walk: "Walk", error: StepError | None, reason: str | None) -> None:
         give_up(walk, "the execution ended for good")
         return
     done = [step for step in state.steps.values() if step.status == COMPLETED and not step.let_pass]
-    steps = [step.path for step in sorted(done, key=lambda s: -s.closed) if walk.node(step.path).compensation]
+    undoable = [step for step in done if walk.node(step.path).compensation and not _is_copied(walk, step)]
+    steps = [step.path for step in sorted(undoable, key=lambda step: -step.closed)]
     if not steps:
         _end(walk, Undoing([], error, reason))
         return
@@ -53,6 +55,18 @@ def is_undoing(state: ExecutionState, node: Node, path: str) -> bool:
     return node.branch == COMPENSATE and undoing is not None and undoing.steps[:1] == [holder_of(path)]
 
 
+def _is_copied(walk: "Walk", step: StepState) -> bool:
+    """Whether another execution did a step, or all that it holds: what it did is for that one to undo."""
+    if not isinstance(walk.node(step.path).step, HOLDERS):
+        return step.copied
+    inside = [
+        other.copied
+        for path, other in walk.state.steps.items()
+        if is_inside(path, step.path) and other.status == COMPLETED and not isinstance(walk.node(path).step, HOLDERS)
+    ]
+    return bool(inside) and all(inside)
+
+
 def _begin_next(walk: "Walk") -> None:
     undoing = walk.state.undoing
     if undoing is None:
@@ -66,16 +80,19 @@ def _begin_next(walk: "Walk") -> None:
 
 
 def _end(walk: "Walk", undoing: Undoing) -> None:
-    """End as was decided when undoing began, and say what was not undone."""
+    walk.emit(ending(walk.now, undoing))
+
+
+def ending(now: int, undoing: Undoing) -> DomainEvent:
+    """Return how an execution ends that undid what it did: as was decided before, and saying what was not undone."""
     not_undone = [*undoing.failed, *undoing.steps]
     if undoing.error is not None:
         error = undoing.error
         if not_undone:
             error = msgspec.structs.replace(error, details={**error.details, "not_compensated": not_undone})
-        walk.emit(e.ExecutionFailed(walk.now, error))
-        return
+        return e.ExecutionFailed(now, error)
     left = None
     if not_undone:
         message = "Not all that was done could be undone."
         left = StepError("compensation_failed", message, details={"not_compensated": not_undone})
-    walk.emit(e.ExecutionCancelled(walk.now, undoing.reason or "", error=left))
+    return e.ExecutionCancelled(now, undoing.reason or "", error=left)

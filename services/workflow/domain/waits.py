@@ -53,7 +53,7 @@ def begin_wait(walk: "Walk", node: Node, path: str) -> None:
     """Wait for a signal, or take the first of its name that came already."""
     name = str(walk.render(node, path)["event"])
     walk.emit(e.StepWaiting(walk.now, path, EVENT, name, walk.deadline(node)))
-    take_signals(walk)
+    take_signals(walk, name)
 
 
 def begin_approval(walk: "Walk", node: Node, path: str) -> None:
@@ -83,17 +83,18 @@ def begin_emit(walk: "Walk", node: Node, path: str) -> None:
     walk.complete(node, path, {"subject": target["subject"], "event_type": event_type})
 
 
-def take_signals(walk: "Walk") -> None:
-    """Give signals that came to the steps that wait for them, in the order in which both came."""
+def take_signals(walk: "Walk", name: str) -> None:
+    """Give the signals of a name to the steps that wait for them, in the order in which both came."""
     state = walk.state
+    came = (signal for signal in list(state.signals.values()) if signal.name == name)
     for path, wait in list(state.open_waits.items()):
-        if wait.kind != EVENT or path not in state.open_waits:
+        if wait.kind != EVENT or wait.name != name or path not in state.open_waits:
             continue
-        found = next((key for key, signal in state.signals.items() if signal.name == wait.name), None)
-        if found is not None:
-            data = state.signals[found].data
-            walk.emit(e.StepWaited(walk.now, path, e.SIGNALLED, None, None, found))
-            walk.complete(walk.node(path), path, data)
+        signal = next(came, None)
+        if signal is None:
+            return
+        walk.emit(e.StepWaited(walk.now, path, e.SIGNALLED, None, None, signal.id))
+        walk.complete(walk.node(path), path, signal.data)
 
 
 def decided(walk: "Walk", path: str, by: str, decision: dict[str, Any]) -> None:

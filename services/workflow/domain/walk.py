@@ -1,5 +1,6 @@
 """One walk through a program: from what just happened to where nothing more can be done without the outside."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -63,6 +64,8 @@ class Recorded(msgspec.Struct, frozen=True):
 
     output: Any = None
     error: StepError | None = None
+    closed: int = 0
+    """When it ended: the version of the other execution."""
 
 
 class Walk:
@@ -85,8 +88,11 @@ class Walk:
 
     @property
     def may_go_on(self) -> bool:
-        """Whether this decision may begin further iterations: the next one goes on with the rest."""
-        return len(self.events) < MAX_DECISION_EVENTS
+        """Whether this decision may begin further iterations: the next one goes on with the rest.
+
+        The next one does not know of recorded steps: these are taken over in one.
+        """
+        return bool(self._recorded) or len(self.events) < MAX_DECISION_EVENTS
 
     def node(self, path: str) -> Node:
         """Return the node that a step path ends in."""
@@ -118,6 +124,13 @@ class Walk:
                 self.take_over(node, path, recorded)
         except PlatformError as error:
             self.fail(node, path, as_step_error(error))
+
+    def as_recorded(self, nodes: Iterable[Node], holder: str) -> Iterable[Node]:
+        """Return steps that begin at once in the order in which they ended elsewhere: who came first may matter."""
+        if not self._recorded:
+            return nodes
+        known = self._recorded
+        return sorted(nodes, key=lambda node: known[at].closed if (at := child(holder, node)) in known else math.inf)
 
     def take_over(self, node: Node, path: str, recorded: Recorded) -> None:
         """End a step as it ended elsewhere."""

@@ -118,7 +118,7 @@ async def post_shadow(
 
 async def _shadow(state: State, caller: TenantScope, row: Any, program: Program) -> ShadowView:
     recorded = state_of(await state.executions.history(caller, row["id"]))
-    if reason := why_not(recorded):
+    if reason := why_not(recorded, program):
         return ShadowView(row["id"], row["status"], None, False, [], [], skipped=reason)
     come = shadow(recorded, program)
     same = not come.differences and not come.stopped_at

@@ -1,24 +1,23 @@
-"""Pause, resume, retry and fork."""
+"""Pause, resume, terminate and fork."""
 
 import pytest
 
 from services.workflow.domain import commands as c
-from services.workflow.domain.decide import decide
-from services.workflow.domain.events import Origin, StepCompleted, StepScheduled
-from services.workflow.domain.refusals import ExecutionEnded, NotRetryable
+from services.workflow.domain.decide import abandon, decide
+from services.workflow.domain.events import ExecutionCancelled, Origin, StepCancelled, StepCompleted, StepScheduled
+from services.workflow.domain.refusals import ExecutionEnded, ExecutionIsEnding
 from services.workflow.domain.state import ExecutionState
 from services.workflow.domain.walk import Recorded
+from services.workflow.limits import MAX_DECISION_EVENTS, TASK_GRACE_MS
 from tests.unit.workflow_engine.scenario import (
     BEGIN,
     EXECUTION,
     TENANT,
     WORKFLOW,
-    conditional,
     delay,
     folded,
     foreach,
     given,
-    loop,
     parallel,
     plain,
     program_of,
@@ -75,81 +74,28 @@ def test_what_is_stored_of_a_pause_folds_to_what_was_decided() -> None:
     assert plain(folded(run.events)) == plain(run.state)
 
 
-def test_retry_goes_on_from_the_step_that_failed_with_a_new_attempt() -> None:
-    run = given(tool("a"), tool("b"), tool("end"))
-    run.done("a", 1).failed("b", retryable=False).retry()
-    assert run.story == ["execution-retried", "scheduled b 2"]
-    run.done("b", 2, attempt=2).done("end", 3)
-    assert run.output == 3
+def test_undoing_is_not_paused_and_ends_at_once_when_terminated() -> None:
+    run = given(tool("a", compensate=tool("u")), tool("b"), tool("c", compensate=tool("v")), tool("d"))
+    run.done("a").done("b").done("c").failed("d", retryable=False)
+    assert run.story == ["failed d tool_error", "compensation-started", "scheduled c/v 1"]
+    with pytest.raises(ExecutionIsEnding):
+        run.pause()
+    assert run.terminate().story == ["cancelled c/v", "execution-failed"]
+    assert run.error.code == "tool_error"
+    assert run.error.details["not_compensated"] == ["c", "a"]
 
 
-def test_a_retry_has_all_automatic_attempts_again() -> None:
-    run = given(tool("a", max_retries=1))
-    run.failed("a").at(9_000).wake().failed("a", attempt=2)
-    assert run.story[-1] == "execution-failed"
-    run.retry().failed("a", attempt=3)
-    assert run.story == ["failed a tool_error retry"]
+def test_what_loses_its_program_while_it_is_undone_says_what_was_not() -> None:
+    run = given(tool("a", compensate=tool("u")), tool("b")).done("a").cancel()
+    ends = abandon(run.state, BEGIN, c.StepError("definition_unreadable", "It cannot be read."))
+    assert [type(end) for end in ends] == [StepCancelled, ExecutionCancelled]
+    assert ends[-1].error.details == {"not_compensated": ["a"]}  # type: ignore[attr-defined]
 
 
-def test_retry_inside_holders_keeps_what_was_done() -> None:
-    run = given(
-        conditional("c", "$.input.x", transform("no"), parallel("p", tool("a"), tool("b"), tool("d"))), tool("end")
-    )
-    run.done("c/p/a", 1).failed("c/p/b", retryable=False)
-    assert run.story[-1] == "execution-failed"
-    run.retry()
-    assert run.story == ["execution-retried", "scheduled c/p/b 2", "scheduled c/p/d 2"]
-    run.done("c/p/d", 4, attempt=2).done("c/p/b", 2, attempt=2)
-    assert run.story[-1] == "scheduled end 1"
-    assert run.state.scope["p"] == {"a": 1, "step_0": 1, "b": 2, "step_1": 2, "d": 4, "step_2": 4}
-    assert plain(folded(run.events)) == plain(run.state)
-
-
-def test_retry_inside_a_foreach() -> None:
-    run = given(foreach("each", [1, 2, 3, 4], tool("t", {"x": "{item}"}), max_concurrency=2))
-    run.done("each[0]/t", "a").failed("each[1]/t", retryable=False)
-    assert run.story[-1] == "execution-failed"
-    run.retry()
-    assert run.story == ["execution-retried", "scheduled each[1]/t 2", "scheduled each[2]/t 2"]
-    run.done("each[1]/t", "b", attempt=2).done("each[2]/t", "c", attempt=2).done("each[3]/t", "d")
-    assert run.output == ["a", "b", "c", "d"]
-
-
-def test_retry_inside_a_loop_and_after_its_time() -> None:
-    run = given(loop("l", "$.t > 1", tool("t")), timeout_seconds=10)
-    run.done("l[0]/t", 1).at(10_000).wake()
-    assert run.error.code == "timeout"
-    run.retry()
-    assert run.story == ["execution-retried", "scheduled l[1]/t 2"]
-    run.at(12_000).done("l[1]/t", 2, attempt=2)
-    assert run.output["iterations"] == 2
-
-
-def test_retry_of_what_was_handled_in_vain_begins_with_the_step_itself() -> None:
-    run = given(tool("a", on_error=[tool("h")]))
-    run.failed("a", retryable=False).failed("a/h", retryable=False).retry()
-    assert run.story == ["execution-retried", "scheduled a 2"]
-    run.failed("a", retryable=False, attempt=2)
-    assert run.story == ["failed a tool_error handled", "scheduled a/h 2"]
-
-
-def test_what_cannot_be_retried() -> None:
-    run = given(tool("a"))
-    with pytest.raises(NotRetryable):
-        run.retry()
-    run.done("a")
-    with pytest.raises(NotRetryable):
-        run.retry()
-    undone = given(tool("a", compensate=transform("u")), tool("b")).done("a").failed("b", retryable=False)
-    assert undone.story[-1] == "execution-failed"
-    with pytest.raises(NotRetryable):
-        undone.retry()
-
-
-def test_an_execution_whose_output_could_not_be_made_tries_that_again() -> None:
-    run = given(tool("a"), output="{a.missing}").done("a", {})
-    assert run.error.code == "template_unresolved"
-    assert run.retry().story == ["execution-retried", "execution-failed"]
+def test_what_a_worker_has_is_not_over_time_because_of_a_pause() -> None:
+    run = given(tool("a", timeout_seconds=10)).at(5_000).pause().at(60_000).resume()
+    assert run.at(64_999 + TASK_GRACE_MS).wake().story == []
+    assert run.at(65_000 + TASK_GRACE_MS).wake().story == ["failed a step_timeout", "execution-failed"]
 
 
 def test_a_fork_takes_over_what_is_recorded() -> None:
@@ -170,3 +116,40 @@ def test_a_fork_takes_over_what_is_recorded() -> None:
     assert [e.path for e in events if isinstance(e, StepCompleted) and e.copied] == ["a", "p/y"]
     assert [e.path for e in events if isinstance(e, StepScheduled) and e.path in state.open_tasks] == ["end"]
     assert state.steps["end"].input["arguments"] == {"a": 1, "b": "saved", "y": 3}
+
+
+def test_a_fork_undoes_what_it_did_itself_and_no_more() -> None:
+    program = program_of(
+        [
+            tool("a", compensate=tool("u")),
+            parallel("p", tool("x"), compensate=tool("v")),
+            tool("b", compensate=tool("w")),
+            tool("end"),
+        ]
+    )
+    state = ExecutionState(EXECUTION, TENANT)
+    start = c.Start(BEGIN, WORKFLOW, 2, {}, {}, recorded={"a": Recorded(1), "p/x": Recorded(2)})
+    decide(state, program, start)
+    decide(state, program, c.CompleteTask(BEGIN, "b", 1, 3))
+    decide(state, program, c.Cancel(BEGIN, ""))
+    assert state.undoing is not None
+    assert state.undoing.steps == ["b"]
+
+
+def test_a_fork_takes_over_more_than_one_decision_makes() -> None:
+    items = list(range(MAX_DECISION_EVENTS))
+    program = program_of([foreach("each", items, tool("t"), max_concurrency=10), tool("end")])
+    state = ExecutionState(EXECUTION, TENANT)
+    recorded = {f"each[{index}]/t": Recorded(index) for index in items}
+    decide(state, program, c.Start(BEGIN, WORKFLOW, 2, {}, {}, recorded=recorded))
+    assert state.steps["each"].output == items
+    assert list(state.open_tasks) == ["end"]
+
+
+def test_a_fork_takes_over_who_came_first() -> None:
+    program = program_of([parallel("p", tool("x"), tool("y"), wait_for="any"), tool("end")])
+    state = ExecutionState(EXECUTION, TENANT)
+    recorded = {"p/x": Recorded("late", closed=9), "p/y": Recorded("first", closed=5)}
+    decide(state, program, c.Start(BEGIN, WORKFLOW, 2, {}, {}, recorded=recorded))
+    assert state.scope["p"]["y"] == "first"
+    assert "p/x" not in state.steps

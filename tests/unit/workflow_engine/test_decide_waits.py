@@ -178,3 +178,17 @@ def test_what_cannot_be_published_fails_the_step(fields: dict[str, Any], code: s
 def test_what_a_holder_begins_with_is_bounded_too() -> None:
     run = given(foreach("f", ["{input.big}", "{input.big}"], tool("t")), input_={"big": "x" * MAX_TASK_PAYLOAD_BYTES})
     assert run.error.code == "payload_too_large"
+
+
+def test_an_id_is_one_for_each_name() -> None:
+    run = given(wait("w", "go"), tool("t"), wait("v", "stop"))
+    assert run.signal("stop", 1, id_="x").story == ["signal-received"]
+    assert run.signal("go", 2, id_="x").story[:2] == ["signal-received", "waited w signalled"]
+    assert run.signal("go", 3, id_="x").story == []
+    assert run.done("t").output == 1
+    assert run.signal("go", 3, id_="x").story == []
+
+
+def test_a_signal_ends_no_wait_for_another() -> None:
+    run = given(parallel("p", wait("w", "go"), wait("v", "stop")))
+    assert run.signal("stop", 1).story == ["signal-received", "waited p/v signalled", "completed p/v"]

@@ -99,11 +99,29 @@ def test_all_kinds_of_steps_decide_the_same_again() -> None:
     assert told(recorded, steps) == []
 
 
+def test_a_holder_whose_time_ran_out_has_no_shadow() -> None:
+    steps = [parallel("p", tool("a"), timeout_seconds=1, on_error="continue"), tool("end")]
+    recorded = given(*steps).at(1_000).wake().done("end")
+    assert recorded.state.ended
+    assert why_not(recorded.state, program_of(steps)) == "the time of p ran out, and a shadow knows no time"
+    assert why_not(recorded.state, program_of([tool("p"), tool("end")])) is None
+
+
+def test_siblings_that_did_not_count_any_more_are_no_decision() -> None:
+    steps = [parallel("p", tool("a"), tool("b"), tool("d"), on_error="continue"), tool("end")]
+    recorded = given(*steps).done("p/a").failed("p/b", retryable=False).done("end")
+    assert recorded.state.ended
+    assert told(recorded, steps) == []
+
+
 def test_what_has_no_shadow() -> None:
-    assert why_not(given(tool("a")).state) == "it has not ended"
-    assert why_not(given(tool("a")).cancel().state) == "somebody cancelled it"
-    assert why_not(given(tool("a"), timeout_seconds=1).at(9_000).wake().state) == "it ended by timeout"
-    assert why_not(run(STEPS).state) is None
+    assert why_not(given(tool("a")).state, program_of([tool("a")])) == "it has not ended"
+    assert why_not(given(tool("a")).cancel().state, program_of([tool("a")])) == "somebody cancelled it"
+    assert (
+        why_not(given(tool("a"), timeout_seconds=1).at(9_000).wake().state, program_of([tool("a")]))
+        == "it ended by timeout"
+    )
+    assert why_not(run(STEPS).state, program_of(STEPS)) is None
 
 
 JSON = st.recursive(
