@@ -41,7 +41,7 @@ class StartExecution(msgspec.Struct, frozen=True, forbid_unknown_fields=True, om
     context: dict[str, Any] = {}
     revision: int | None = None
     trigger: Label = "command"
-    actor: str = "service:unknown"
+    actor: Label = "service:unknown"
     traceparent: str | None = None
     priority: Priority = DEFAULT_PRIORITY
     attributes: dict[str, Any] = {}
@@ -145,7 +145,7 @@ class ControlExecution(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     execution_id: UUID
     tenant_id: UUID
     action: Action
-    actor: str = "service:unknown"
+    actor: Label = "service:unknown"
 
 
 class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
