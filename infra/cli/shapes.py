@@ -192,12 +192,16 @@ class Approval(msgspec.Struct):
     id: str
     execution_id: str
     name: str
-    since: str
+    created_at: str
+    title: str | None = None
     assignees: list[str] = []
 
 
 class ApprovalPage(msgspec.Struct):
+    """A page of approvals; `next_cursor` is None on the last."""
+
     approvals: list[Approval]
+    next_cursor: str | None = None
 
 
 class ListedExecution(msgspec.Struct):

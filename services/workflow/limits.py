@@ -18,6 +18,7 @@ MAX_CACHED_TIMEZONES = 1_024
 MAX_REPORTED_FAULTS = 100
 MAX_REPORTED_NAMES = 20
 MAX_FAULT_MESSAGE_CHARS = 300
+REVISIONS_PAGE_BYTES = 16 * 1024 * 1024  # of definitions; the one that passes it is still in
 MAX_DIFF_CHANGES = 1_000  # between two revisions, of steps and of fields, in all
 # Over all steps: what validating one definition may cost.
 MAX_DEFINITION_PLACEHOLDERS = 20_000

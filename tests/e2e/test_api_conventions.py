@@ -59,6 +59,50 @@ async def test_a_stale_etag_changes_nothing(demo: httpx2.AsyncClient) -> None:
     assert [revision["revision"] for revision in revisions] == [2, 1]
 
 
+async def revisions_of(demo: httpx2.AsyncClient, path: str, **params: Any) -> dict[str, Any]:
+    answer = await demo.get(f"{path}/revisions", params=params)
+    assert answer.status_code == 200, answer.text
+    page: dict[str, Any] = answer.json()
+    return page
+
+
+async def test_revisions_come_in_pages(demo: httpx2.AsyncClient) -> None:
+    path = f"{WORKFLOWS}/{await active(demo, {'steps': [STEP]})}"
+    for number in range(2, 6):
+        await demo.patch(path, json={"description": f"{number}"})
+    seen, cursors, cursor = [], [], {}
+    while True:
+        page = await revisions_of(demo, path, limit=2, **cursor)
+        assert (page["total"], page["limit"]) == (5, 2)
+        seen += [revision["revision"] for revision in page["revisions"]]
+        if page["next_cursor"] is None:
+            break
+        cursor = {"cursor": page["next_cursor"]}
+        cursors.append(cursor)
+    assert (seen, len(cursors)) == ([5, 4, 3, 2, 1], 2)
+    skipped = await revisions_of(demo, path, offset=3)
+    assert [revision["revision"] for revision in skipped["revisions"]] == [2, 1]
+    assert (skipped["offset"], skipped["next_cursor"]) == (3, None)
+    assert (await revisions_of(demo, path, offset=5))["revisions"] == []
+    for wrong in ({"cursor": "x"}, {"cursor": "9" * 20}, {"limit": 201}, {"limit": 0}, {"offset": -1}):
+        refused = await demo.get(f"{path}/revisions", params=wrong)
+        assert (refused.status_code, refused.json()["code"]) == (400, "invalid_input")
+
+
+async def test_a_page_of_large_revisions_ends_early(demo: httpx2.AsyncClient) -> None:
+    texts = ["x" * 9_900] * 100
+    path = f"{WORKFLOWS}/{await active(demo, {'steps': [{**STEP, 'input': texts}]})}"
+    for number in range(2, 20):
+        changed = await demo.patch(path, json={"description": f"{number}"})
+        assert changed.status_code == 200, changed.text
+    first = await revisions_of(demo, path)
+    assert first["total"] == 19
+    assert 1 < len(first["revisions"]) < 19, "about 1 MB each, of 16 MiB"
+    second = await revisions_of(demo, path, cursor=first["next_cursor"])
+    every = [revision["revision"] for revision in first["revisions"] + second["revisions"]]
+    assert every == list(range(19, 0, -1))
+
+
 async def test_a_running_execution_stays_on_its_revision(demo: httpx2.AsyncClient) -> None:
     workflow = await active(demo, {"steps": [{**SLOW, "seconds": 1}, {**STEP, "input": "first"}]})
     begun = await execute(demo, workflow, wait=0)

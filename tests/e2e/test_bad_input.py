@@ -85,10 +85,28 @@ async def test_a_status_is_not_set_by_the_way(demo: httpx2.AsyncClient) -> None:
         (b'{"workflow_id": "no-such-workflow"}', 404, "workflow_not_found"),
         (b'{"workflow_id": "0190b0c0-0000-7000-8000-000000000000"}', 404, "workflow_not_found"),
         (b'{"workflow_id": 7}', 400, "invalid_input"),
+        (b'{"workflow_id": ""}', 400, "invalid_input"),
+        (b'{"workflow_id": "a\\u0000b"}', 400, "invalid_input"),
+        (b'{"workflow_id": "%s"}' % (b"a" * 256), 400, "invalid_input"),
+        (b'{"workflow_id": "%s"}' % (b"a" * 255), 404, "workflow_not_found"),
     ],
 )
 async def test_an_execution_is_refused(demo: httpx2.AsyncClient, body: bytes, status: int, code: str) -> None:
     await refused(await demo.post(f"{WORKFLOWS}/execute", content=body), status, code)
+
+
+@pytest.mark.parametrize("workflow_id", ["", "a\x00b", "a" * 256])
+async def test_a_fork_of_a_workflow_that_cannot_be_is_refused(demo: httpx2.AsyncClient, workflow_id: str) -> None:
+    done = await execute(demo, await active(demo, {"steps": [STEP]}))
+    body = {"from_step": "a", "workflow_id": workflow_id}
+    await refused(await demo.post(f"{WORKFLOWS}/executions/{done['id']}/fork", json=body), 400, "invalid_input")
+
+
+@pytest.mark.parametrize("last", ["x", "-1", "", "4294967296", "0" * 12 + "9" * 12, "9" * 5_000])
+async def test_a_last_event_id_that_is_no_version_is_refused(demo: httpx2.AsyncClient, last: str) -> None:
+    done = await execute(demo, await active(demo, {"steps": [STEP]}))
+    path = f"{WORKFLOWS}/executions/{done['id']}/stream"
+    await refused(await demo.get(path, headers={"Last-Event-ID": last}), 400, "invalid_input")
 
 
 async def test_an_input_is_held_against_its_schema(demo: httpx2.AsyncClient) -> None:

@@ -85,6 +85,39 @@ async def test_a_definition_is_validated(command: dict[str, str], tmp_path: Path
     assert "steps[0]" in said.err
 
 
+@pytest.mark.parametrize(
+    ("text", "code", "said"),
+    [
+        ("name: Keys\non:\nsteps: [{type: transform, name: a, input: 1}]\n", 1, "definition_invalid"),
+        (
+            "name: Keys\n1: x\ntrue: y\nnull: z\nsteps: [{type: transform, name: a, input: 1}]\n",
+            1,
+            "definition_invalid",
+        ),
+        ("? [a]\n: 1\n", 2, "a key is a text"),
+        ("? {on: 1}\n: 1\n", 2, "a key is a text"),
+    ],
+)
+async def test_keys_of_yaml_that_look_like_no_text_are_no_traceback(
+    command: dict[str, str], tmp_path: Path, text: str, code: int, said: str
+) -> None:
+    file = tmp_path / "keys.yaml"
+    file.write_text(text)
+    for verb in ("validate", "apply"):
+        refused = await agentic(command, "workflows", verb, str(file))
+        assert (refused.code, refused.out) == (code, "")
+        assert said in refused.err
+        assert "Traceback" not in refused.err
+
+
+async def test_data_may_have_such_keys(command: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "keys.yaml"
+    file.write_text("name: Keys of data\nsteps: [{type: transform, name: a, input: {on: 1, 2: 3, true: 4}}]\n")
+    ran = await agentic(command, "workflows", "run", str(file), "--json")
+    assert ran.code == 0, ran.err
+    assert json.loads(ran.out)["output_data"] == {"on": 1, "2": 3, "true": 4}
+
+
 async def test_a_file_is_applied_run_and_read_back(command: dict[str, str]) -> None:
     file = str(DEMO / "order-total.yaml")
     given = ("--input", '{"price": 12.25, "quantity": 6, "postage": 4.9}')

@@ -11,10 +11,11 @@ from services.workflow.adapters.counters import WorkflowCounters
 from services.workflow.adapters.programs import ProgramCache
 from services.workflow.adapters.trigger_rows import write_triggers
 from services.workflow.app.definitions import WorkflowRow
-from services.workflow.app.ports import WorkflowFilter
+from services.workflow.app.ports import RevisionRows, WorkflowFilter
 from services.workflow.domain.language.program import Program
 from services.workflow.domain.workflow_events import WORKFLOW_EVENTS, WorkflowDefined, WorkflowRevised
 from services.workflow.errors import SlugTaken, WorkflowExists, WorkflowNotFound
+from services.workflow.limits import REVISIONS_PAGE_BYTES
 from shared.db.pool import Connection, TenantPool
 from shared.db.queries import load_queries
 from shared.eventstore.catalogue import DomainEvent
@@ -67,10 +68,16 @@ class PostgresWorkflows:
             rows = await connection.fetch(_sql.list, *narrowed, *place, offset, limit)
             return list(rows), int(await connection.fetchval(_sql.count, *narrowed))
 
-    async def revisions(self, scope: TenantScope, workflow_id: UUID) -> list[Any]:
-        """Return every revision, newest first."""
+    async def revisions(
+        self, scope: TenantScope, workflow_id: UUID, before: int | None, offset: int, limit: int
+    ) -> RevisionRows:
+        """Return a page of revisions, newest first."""
+        page = (before, offset, limit, REVISIONS_PAGE_BYTES)
         async with self._pool.connection(scope) as connection:
-            return list(await connection.fetch(_sql.revisions, workflow_id))
+            rows = list(await connection.fetch(_sql.revisions, workflow_id, *page))
+            counted = await connection.fetchrow(_sql.count_revisions, workflow_id)
+        following = rows[-1]["revision"] if rows and rows[-1]["revision"] > counted["oldest"] else None
+        return RevisionRows(rows, counted["total"], following)
 
     async def definition(self, scope: TenantScope, workflow_id: UUID, revision: int) -> bytes:
         """Return a revision as it is stored."""

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Awaitable, Collection, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 import msgspec
@@ -194,6 +194,14 @@ class WorkflowFilter(msgspec.Struct, frozen=True):
     status: str | None = None
 
 
+class RevisionRows(NamedTuple):
+    """A page of revisions; `following` is the `before` of the next one, None on the last."""
+
+    rows: list[Any]
+    total: int
+    following: int | None
+
+
 class WorkflowReads(Protocol):
     """Stored workflows, for requests of one tenant. Rows are read by column name."""
 
@@ -207,8 +215,10 @@ class WorkflowReads(Protocol):
         """Return a page, oldest first, and how many there are in all."""
         ...
 
-    async def revisions(self, scope: TenantScope, workflow_id: UUID) -> list[Any]:
-        """Return every revision, newest first."""
+    async def revisions(
+        self, scope: TenantScope, workflow_id: UUID, before: int | None, offset: int, limit: int
+    ) -> RevisionRows:
+        """Return a page of revisions, newest first, of those before `before`; its definitions are bounded in bytes."""
         ...
 
     async def definition(self, scope: TenantScope, workflow_id: UUID, revision: int) -> bytes:

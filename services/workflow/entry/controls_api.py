@@ -23,13 +23,14 @@ from services.workflow.entry.messages import (
     SignalAction,
     StartExecution,
     TerminateAction,
+    WorkflowRef,
 )
 from services.workflow.entry.views import ONE_EXECUTION, shown_execution, workflow_row
 from services.workflow.limits import MAX_INPUT_BYTES, MAX_NAME_CHARS, MAX_STEP_NAME_CHARS, MAX_TEXT_CHARS
 from shared.auth.scopes import WORKFLOWS_EXECUTE
 from shared.errors import InvalidInput
 from shared.http.idempotency import key_of, once
-from shared.http.positions import EVENT_POSITION
+from shared.http.positions import EVENT_POSITION, reached
 from shared.ids import new_id
 from shared.scope import TenantScope
 
@@ -58,7 +59,7 @@ class ForkRequest(msgspec.Struct, forbid_unknown_fields=True):
     from_step: Annotated[str, msgspec.Meta(min_length=1, max_length=20 * MAX_STEP_NAME_CHARS)]
     input_data: Any = msgspec.UNSET
     context: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
-    workflow_id: str | None = None
+    workflow_id: WorkflowRef | None = None
     revision: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
 
@@ -193,6 +194,7 @@ async def decide(
 ) -> Response[ExecutionView]:
     """Approve or reject. Only those who are asked may; a second decision is refused."""
     body = await whole_body(request, DecisionRequest, MAX_INPUT_BYTES)
+    await reached(request, state.waits.projected_upto)
     wait = await state.waits.row(caller, approval_id, ("approval",))
     action = DecideAction(wait["path"], body.approved, body.comment, body.data)
     return await _tell(state, caller, wait["execution_id"], action)

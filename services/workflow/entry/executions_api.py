@@ -19,7 +19,7 @@ from services.workflow.app.states import state_of
 from services.workflow.domain.language.fields import Priority
 from services.workflow.domain.state import ENDED
 from services.workflow.entry.bodies import whole_body
-from services.workflow.entry.messages import StartExecution
+from services.workflow.entry.messages import Answer, StartExecution, WorkflowRef
 from services.workflow.entry.views import ONE_EXECUTION, program_of, shown_execution, workflow_row
 from services.workflow.limits import (
     DEFAULT_PRIORITY,
@@ -32,7 +32,7 @@ from shared.auth.scopes import WORKFLOWS_EXECUTE, WORKFLOWS_READ
 from shared.errors import InvalidInput
 from shared.http.idempotency import once
 from shared.http.positions import EVENT_POSITION
-from shared.limits import SSE_KEEPALIVE_S, SSE_MIN_INTERVAL_S, VERSION_MAX
+from shared.limits import POSITION_MAX_DIGITS, SSE_KEEPALIVE_S, SSE_MIN_INTERVAL_S, VERSION_MAX
 from shared.scope import TenantScope
 
 _BASE = "/api/v1/workflows/workflows"
@@ -43,7 +43,7 @@ _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d+)")
 class ExecuteRequest(msgspec.Struct, forbid_unknown_fields=True):
     """Run a workflow, by id or slug."""
 
-    workflow_id: str
+    workflow_id: WorkflowRef
     input_data: Any = {}
     context: dict[str, Any] = {}
     attributes: dict[str, Any] = {}
@@ -108,12 +108,8 @@ async def execute(request: Request[Any, Any, Any], caller: TenantScope, state: S
             body.attributes,
             body.tags,
         )
-        ended = False
-        with state.endings.expect(caller, execution_id) as ending:
-            answer = await state.sender.start(command)
-            wait = _wait_of(request)
-            if wait:
-                ended = answer.status in ENDED or await ending.wait(wait)
+        wait = _wait_of(request)
+        answer, ended = await started(state, caller, command, wait)
         found = await shown_execution(state, caller, execution_id)
         headers = {"Location": f"{_BASE}/executions/{execution_id}"}
         if answer.position:
@@ -124,6 +120,15 @@ async def execute(request: Request[Any, Any, Any], caller: TenantScope, state: S
         return Response(found, status_code=200 if done and wait else 202, headers=headers)
 
     return await once(request, caller, state.tenants, handle)
+
+
+async def started(state: State, caller: TenantScope, command: StartExecution, wait: float) -> tuple[Answer, bool]:
+    """Start an execution; return the engine's answer, and whether it ended within `wait` seconds."""
+    if not wait:  # whoever is not waited for is not looked for at each commit, either
+        return await state.sender.start(command), False
+    with state.endings.expect(caller, command.execution_id) as ending:
+        answer: Answer = await state.sender.start(command)
+        return answer, answer.status in ENDED or await ending.wait(wait)
 
 
 @get(ONE_EXECUTION, opt={"scope": WORKFLOWS_READ}, summary="One execution", tags=_TAGS)
@@ -175,10 +180,16 @@ async def stream(
     Each has its version as id: reconnecting with `Last-Event-ID` goes on after it, now or in a year.
     """
     await state.executions.row(caller, execution_id)
-    last = request.headers.get("last-event-id", "0")
-    if not (last.isdecimal() and last.isascii()) or int(last[:12]) > VERSION_MAX:
-        raise InvalidInput("Last-Event-ID is the version of an event.")
-    return ServerSentEvent(_follow(state, caller, execution_id, int(last)))
+    after = _last_seen(request.headers.get("last-event-id", "0"))
+    return ServerSentEvent(_follow(state, caller, execution_id, after))
+
+
+def _last_seen(text: str) -> int:
+    if text.isdecimal() and text.isascii() and len(text) <= POSITION_MAX_DIGITS:
+        version = int(text)
+        if version <= VERSION_MAX:
+            return version
+    raise InvalidInput("Last-Event-ID is the version of an event.")
 
 
 async def _follow(

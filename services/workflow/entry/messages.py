@@ -20,6 +20,10 @@ ANSWERS = "answers."
 REPLY_TO = "reply_to"
 
 
+# Postgres takes U+0000 in no text, and one text that it does not take fails the whole batch that it is written with.
+Label = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_CHARS, pattern=r"^[^\x00]*$")]
+WorkflowRef = Label
+"""A workflow's id or slug."""
 Reason = Annotated[str, msgspec.Meta(max_length=MAX_REASON_CHARS, pattern=r"^[^\x00]*$")]
 
 
@@ -32,12 +36,12 @@ class StartExecution(msgspec.Struct, frozen=True, forbid_unknown_fields=True, om
 
     execution_id: UUID
     tenant_id: UUID
-    workflow: str
+    workflow: WorkflowRef
     input: Any = {}
     context: dict[str, Any] = {}
     revision: int | None = None
-    trigger: str = "command"
-    actor: str = "service:unknown"
+    trigger: Label = "command"
+    actor: Label = "service:unknown"
     traceparent: str | None = None
     priority: Priority = DEFAULT_PRIORITY
     attributes: dict[str, Any] = {}
@@ -141,7 +145,7 @@ class ControlExecution(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     execution_id: UUID
     tenant_id: UUID
     action: Action
-    actor: str = "service:unknown"
+    actor: Label = "service:unknown"
 
 
 class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):

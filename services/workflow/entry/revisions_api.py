@@ -14,6 +14,8 @@ from services.workflow.domain.language.presentation import presented
 from services.workflow.domain.workflow_events import definition_of
 from services.workflow.entry.workflows_api import WORKFLOWS
 from shared.auth.scopes import WORKFLOWS_READ
+from shared.errors import InvalidInput
+from shared.http.pages import DEFAULT_LIMIT, Cursor, Limit, Offset
 from shared.limits import VERSION_MAX
 from shared.scope import TenantScope
 from shared.yaml_json import MEDIA_TYPE, dump_yaml
@@ -33,10 +35,13 @@ class RevisionView(msgspec.Struct):
 
 
 class RevisionPage(msgspec.Struct):
-    """Every revision of a workflow, newest first."""
+    """A page of a workflow's revisions, newest first. It can be shorter than `limit` and not the last."""
 
     revisions: list[RevisionView]
     total: int
+    offset: int
+    limit: int
+    next_cursor: str | None = None
 
 
 class RevisionDiff(msgspec.Struct):
@@ -50,12 +55,30 @@ class RevisionDiff(msgspec.Struct):
 
 
 @get(_ONE + "/revisions", opt={"scope": WORKFLOWS_READ}, summary="Its revisions", tags=_TAGS)
-async def list_revisions(caller: TenantScope, state: State, workflow_id: UUID) -> RevisionPage:
-    """Return every revision, newest first."""
+async def list_revisions(
+    caller: TenantScope,
+    state: State,
+    workflow_id: UUID,
+    cursor: Cursor = None,
+    offset: Offset = 0,
+    limit: Limit = DEFAULT_LIMIT,
+) -> RevisionPage:
+    """List revisions, newest first. A page ends early where its definitions come to more than 16 MiB."""
     await state.workflows.read(caller, workflow_id, None)
-    rows = await state.workflows.revisions(caller, workflow_id)
+    before = _revision_of(cursor)
+    rows, total, following = await state.workflows.revisions(
+        caller, workflow_id, before, offset if before is None else 0, limit
+    )
     found = [RevisionView(r["revision"], msgspec.Raw(r["definition"]), r["created_by"], r["created_at"]) for r in rows]
-    return RevisionPage(found, len(found))
+    return RevisionPage(found, total, offset, limit, None if following is None else str(following))
+
+
+def _revision_of(cursor: str | None) -> int | None:
+    if cursor is None:
+        return None
+    if not (cursor.isdecimal() and cursor.isascii()) or int(cursor) > VERSION_MAX:
+        raise InvalidInput("cursor is not one that this API gave out.")
+    return int(cursor)
 
 
 @get(_ONE + "/diff", opt={"scope": WORKFLOWS_READ}, summary="What changed between two revisions", tags=_TAGS)

@@ -43,7 +43,22 @@ WHERE ($1::text IS NULL OR w.slug = $1) AND ($2::text IS NULL OR w.category = $2
   AND ($5::text IS NULL OR w.status = $5)
 
 -- name: revisions
-SELECT revision, definition, created_by, created_at FROM revisions WHERE workflow_id = $1 ORDER BY revision DESC
+SELECT revision, definition, created_by, created_at
+FROM (
+    SELECT *, sum(octet_length(definition)) OVER (ORDER BY revision DESC) - octet_length(definition) AS bytes_before
+    FROM (
+        SELECT revision, definition, created_by, created_at
+        FROM revisions
+        WHERE workflow_id = $1 AND ($2::integer IS NULL OR revision < $2)
+        ORDER BY revision DESC
+        OFFSET $3 LIMIT $4
+    ) AS page
+) AS measured
+WHERE bytes_before < $5
+ORDER BY revision DESC
+
+-- name: count_revisions
+SELECT count(*) AS total, min(revision) AS oldest FROM revisions WHERE workflow_id = $1
 
 -- name: has_executions
 SELECT EXISTS (SELECT 1 FROM executions WHERE workflow_id = $1)
