@@ -100,7 +100,7 @@ class Engine:
                 elif result.status != "running":
                     arriving.append(ResultItem(result.execution_id, result))
             elif result.status == "running":
-                self._tracking.heard(result.execution_id, result.step_path, now + result.quiet_ms)
+                self._tracking.heard(result.execution_id, result.step_path, result.attempt, now + result.quiet_ms)
             else:
                 self._queue.append(ResultItem(result.execution_id, result))
         self._wake.set()
@@ -138,11 +138,13 @@ class Engine:
         await done
 
     async def run(self) -> None:
-        """Run until cancelled."""
+        """Run until cancelled. Raises what ended the sweep: without it no task is sent again and no deadline kept."""
         sweeping = asyncio.create_task(self._sweep())
+        sweeping.add_done_callback(lambda _: self._wake.set())
         try:
-            while True:
+            while not sweeping.done():
                 await self._step()
+            await sweeping
         finally:
             sweeping.cancel()
             if self._writing:
@@ -382,8 +384,7 @@ class Engine:
             lost: dict[UUID, list[str]] = defaultdict(list)
             for execution_id, paths in self._tracking.overdue(now):
                 lost[execution_id] += paths
-                for path in paths:
-                    self._tracking.heard(execution_id, path, now)
+                self._tracking.sent_again(execution_id, paths, now)
             self._queue.extend(WakeItem(execution_id, paths) for execution_id, paths in lost.items())
             if lost:
                 self._wake.set()

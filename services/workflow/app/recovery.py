@@ -6,7 +6,7 @@ from uuid import UUID
 
 from services.workflow.app.ports import OUTAGES, TransitionStore
 from services.workflow.app.states import States
-from services.workflow.app.tracking import TaskOut, Tracking
+from services.workflow.app.tracking import Tracking, task_out
 from services.workflow.domain.state import ExecutionState
 from services.workflow.limits import RECOVERY_PAGE
 
@@ -41,8 +41,7 @@ async def adopt_page(
     for state in (await _load(states, unknown)).values() if unknown else ():
         if state is None or state.ended:
             continue
-        tasks = {path: TaskOut(heard_at, state.steps[path].deadline or state.deadline) for path in state.open_tasks}
-        tracking.adopt(state, tasks)
+        tracking.adopt(state, {path: task_out(state, path, heard_at) for path in state.open_tasks})
         states.keep(state)
         adopted += 1
     if adopted:
