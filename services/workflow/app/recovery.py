@@ -49,6 +49,24 @@ async def adopt_page(
     return ids[-1] if len(ids) == RECOVERY_PAGE else None
 
 
+async def behind(store: TransitionStore, tracking: Tracking, ids: Sequence[UUID]) -> list[UUID]:
+    """Return those of these executions of which more is recorded than is known here."""
+    written = await store.versions(ids)
+    return [i for i in ids if (known := tracking.open.get(i)) is not None and written.get(i, 0) > known.version]
+
+
+async def take_up_anew(states: States, tracking: Tracking, ids: Sequence[UUID]) -> None:
+    """Take over what another process recorded of followed executions: tasks that it began are sent again."""
+    for execution_id in ids:
+        states.forget(execution_id)
+    for state in (await _load(states, list(ids))).values():
+        if state is not None:
+            tracking.hold_against(state, _NOT_HEARD_OF)
+            states.keep(state)
+    if ids:
+        _log.info("caught up with %d open executions", len(ids))
+
+
 async def _load(states: States, ids: list[UUID]) -> dict[UUID, ExecutionState | None]:
     """Fold a page of executions; one that cannot be folded is left as it is, and the others go on."""
     try:

@@ -11,6 +11,12 @@ LEFT JOIN snapshots s USING (stream_id)
 JOIN events e ON e.stream_id = wanted.stream_id AND e.version > coalesce(s.version, 0)
 ORDER BY e.stream_id, e.version
 
+-- name: read_whole_streams
+SELECT position, tenant_id, stream_id, version, type, data, meta, recorded_at
+FROM events
+WHERE stream_id = ANY($1::uuid[])
+ORDER BY stream_id, version
+
 -- name: read_stream
 SELECT position, tenant_id, stream_id, version, type, data, meta, recorded_at
 FROM events
