@@ -75,6 +75,13 @@ def _takes_up_nothing() -> AbstractContextManager[Any]:
     return patch.object(engine, "adopt_open_executions", nothing)
 
 
+def _hears_of_no_rival() -> AbstractContextManager[Any]:
+    async def nothing(*_: Any) -> list[Any]:
+        return []
+
+    return patch.object(engine, "behind", nothing)
+
+
 def _same_attempt() -> AbstractContextManager[Any]:
     real = Walk.schedule
     return patch.object(Walk, "schedule", lambda walk, node, path, attempt: real(walk, node, path, min(attempt, 1)))
@@ -160,6 +167,7 @@ PLANTS = {
     "lost-race-taken-for-won": Plant(Classes(recorder=SettlesWhatLost)),
     "no-wait-for-batch-on-its-way": Plant(Classes(engine=WaitsForNothing)),
     "no-recovery-scan": Plant(put_in=_takes_up_nothing),
+    "rivals-not-heard-of": Plant(put_in=_hears_of_no_rival),
     "states-kept-over-outage": Plant(Classes(states=KeepsStates)),
     "children-not-cancelled": Plant(put_in=_lets_children_go_on),
     "attempt-not-counted": Plant(put_in=_same_attempt),
