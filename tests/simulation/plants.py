@@ -13,6 +13,7 @@ from services.workflow.app.recording import Recorder
 from services.workflow.app.states import States
 from services.workflow.domain import decide, evolve, undo
 from services.workflow.domain import events as e
+from services.workflow.domain.commands import CompleteTask, FailTask
 from services.workflow.domain.state import ExecutionState, Signal
 from services.workflow.domain.walk import Walk
 from tests.unit.workflow_engine.engine_parts import Classes
@@ -95,7 +96,7 @@ def _any_attempt() -> AbstractContextManager[Any]:
             attempt = walk.state.steps[command.path].attempt
             real(walk, type(command)(command.now, command.path, attempt, *list(_rest(command))))
 
-    return patch.object(decide, "_result", result)
+    return patch.dict(decide._HANDLERS, {CompleteTask: result, FailTask: result})
 
 
 def _rest(command: Any) -> Iterator[Any]:
