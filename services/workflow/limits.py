@@ -98,6 +98,7 @@ TASK_LEASE_MS = 3_000  # a task that was neither ended nor heard of for so long 
 SWEEP_S = 0.5
 TAKE_UP_EVERY_MS = 30_000  # how often open executions that nobody here follows are looked for
 COMMANDS_IN_FLIGHT = 512
+FOLDED_AT_ONCE = 256  # events of a history that somebody asks for, before the engine has its turn
 
 # Several processes: who owns which partitions. Docs: docs/scale-out.md.
 LEASE_S = 3.0  # a process that did not renew for so long is taken over; one that died, as soon as another one looks

@@ -56,9 +56,11 @@ class InMemoryEventLog:
         """Return the last version of each stream that exists."""
         return {s: self._streams[s][-1].version for s in stream_ids if s in self._streams}
 
-    async def read_streams(self, stream_ids: Sequence[UUID]) -> Mapping[UUID, list[RecordedEvent]]:
-        """Return each stream's events since its snapshot."""
-        return {s: self.stream(s, self._snapshot_version(s)) for s in stream_ids}
+    async def read_streams(
+        self, stream_ids: Sequence[UUID], *, whole: bool = False
+    ) -> Mapping[UUID, list[RecordedEvent]]:
+        """Return each stream's events since its snapshot, or all."""
+        return {s: self.stream(s, 0 if whole else self._snapshot_version(s)) for s in stream_ids}
 
     async def read_stream(
         self, scope: TenantScope, stream_id: UUID, *, after: int = 0, upto: int | None = None, limit: int | None = None

@@ -15,8 +15,10 @@ class EventLog(Protocol):
         """Append all or nothing; return the position of the last. Raises `ConcurrentAppend`."""
         ...
 
-    async def read_streams(self, stream_ids: Sequence[UUID]) -> Mapping[UUID, list[RecordedEvent]]:
-        """Return each stream's events since its snapshot, in order; unknown streams are empty lists."""
+    async def read_streams(
+        self, stream_ids: Sequence[UUID], *, whole: bool = False
+    ) -> Mapping[UUID, list[RecordedEvent]]:
+        """Return each stream's events since its snapshot, or all (`whole`), in order; of unknown ones empty lists."""
         ...
 
     async def read_page(self, after: int, limit: int, types: Sequence[str] = ()) -> LogPage:

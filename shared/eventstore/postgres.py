@@ -67,10 +67,13 @@ class PostgresEventLog:
         """Return the last version of each stream that exists."""
         return {row[0]: row[1] for row in await self._pool.fetch(_sql.versions, list(stream_ids))}
 
-    async def read_streams(self, stream_ids: Sequence[UUID]) -> Mapping[UUID, list[RecordedEvent]]:
-        """Return each stream's events since its snapshot, in one query."""
+    async def read_streams(
+        self, stream_ids: Sequence[UUID], *, whole: bool = False
+    ) -> Mapping[UUID, list[RecordedEvent]]:
+        """Return each stream's events since its snapshot, or all, in one query."""
+        query = _sql.read_whole_streams if whole else _sql.read_streams
         found: dict[UUID, list[RecordedEvent]] = {stream_id: [] for stream_id in stream_ids}
-        for row in await self._pool.fetch(_sql.read_streams, list(stream_ids)):
+        for row in await self._pool.fetch(query, list(stream_ids)):
             found[row[2]].append(RecordedEvent(*row))
         return found
 

@@ -123,6 +123,9 @@ class EventStoreConformance:
         assert await log.load_snapshots([a, b]) == {a: snapshot}
         read = await log.read_streams([a, b])
         assert {s: [e.version for e in found] for s, found in read.items()} == {a: [3], b: [1]}
+        none = uuid4()
+        whole = await log.read_streams([a, b, none], whole=True)
+        assert {s: [e.version for e in found] for s, found in whole.items()} == {a: [1, 2, 3], b: [1], none: []}
 
     async def test_a_stream_asked_for_twice_is_read_once(self, log: EventLog) -> None:
         stream = uuid4()

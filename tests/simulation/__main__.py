@@ -17,18 +17,17 @@ EVERYTHING = 10**6
 @click.option("--seeds", type=int, default=1_000, show_default=True, help="Run so many seeds.")
 @click.option("--from", "first", type=int, default=0, show_default=True, help="The first of the seeds.")
 @click.option("--plant", type=click.Choice(sorted(PLANTS)), help="Put in this bug.")
-@click.option("--scale-down", is_flag=True, help="Processes also go for good, as long as another lives.")
 @click.option("-v", "--verbose", is_flag=True, help="With --seed: tell the whole story.")
-def main(seed: int | None, seeds: int, first: int, plant: str | None, scale_down: bool, verbose: bool) -> None:
+def main(seed: int | None, seeds: int, first: int, plant: str | None, verbose: bool) -> None:
     """Run the workflow engine on virtual time, on seeded faults, and check what came of it."""
     bug = NOTHING if plant is None else PLANTS[plant]
     wanted = range(first, first + seeds) if seed is None else range(seed, seed + 1)
     began = said_at = time.monotonic()
     executions = events = effects = 0
     for count, number in enumerate(wanted, 1):
-        outcome = run(number, bug, scale_down=scale_down)
+        outcome = run(number, bug)
         if outcome.violations:
-            click.echo(story(outcome, bug, lines=EVERYTHING if verbose else LINES, scale_down=scale_down))
+            click.echo(story(outcome, bug, lines=EVERYTHING if verbose else LINES))
             sys.exit(1)
         executions += outcome.executions
         events += outcome.events
@@ -38,7 +37,7 @@ def main(seed: int | None, seeds: int, first: int, plant: str | None, scale_down
             said_at = now
             click.echo(f"{count:,} of {len(wanted):,} seeds, {count / (now - began):.0f} a second", err=True)
     if verbose and seed is not None:
-        for seconds, what in run(seed, bug, traced=True, scale_down=scale_down).trace or []:
+        for seconds, what in run(seed, bug, traced=True).trace or []:
             click.echo(f"{seconds:9.3f}  {what}")
     click.echo(
         f"{len(wanted):,} seeds: {executions:,} executions, {events:,} events, {effects:,} tasks done; nothing violated"

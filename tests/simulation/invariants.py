@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 
 from services.workflow.app.family import child_id
-from services.workflow.app.states import fold, state_of
+from services.workflow.app.states import fold, read_snapshot, state_of
 from services.workflow.domain import events as e
 from services.workflow.domain.evolve import evolve
 from services.workflow.domain.language.program import Program
@@ -249,9 +249,8 @@ class _History:
             self._violated(f"its row is of version {row.version}, its end of {state.version}")
         snapshot = world.written.log.snapshot(self._id)
         if snapshot is not None:
-            whole = fold(
-                msgspec.msgpack.decode(snapshot.state, type=ExecutionState), self._recorded[snapshot.version :]
-            )
+            held = read_snapshot(snapshot)
+            whole = None if held is None else fold(held, self._recorded[snapshot.version :])
             if _encode(whole) != _encode(state_of(self._recorded)):
                 self._violated("its snapshot and the events since are not what all its events are")
 

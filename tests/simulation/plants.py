@@ -13,6 +13,7 @@ from services.workflow.app.recording import Recorder
 from services.workflow.app.states import States
 from services.workflow.domain import decide, evolve, undo
 from services.workflow.domain import events as e
+from services.workflow.domain.commands import CompleteTask, FailTask
 from services.workflow.domain.state import ExecutionState, Signal
 from services.workflow.domain.walk import Walk
 from tests.unit.workflow_engine.engine_parts import Classes
@@ -75,6 +76,13 @@ def _takes_up_nothing() -> AbstractContextManager[Any]:
     return patch.object(engine, "adopt_open_executions", nothing)
 
 
+def _hears_of_no_rival() -> AbstractContextManager[Any]:
+    async def nothing(*_: Any) -> list[Any]:
+        return []
+
+    return patch.object(engine, "behind", nothing)
+
+
 def _same_attempt() -> AbstractContextManager[Any]:
     real = Walk.schedule
     return patch.object(Walk, "schedule", lambda walk, node, path, attempt: real(walk, node, path, min(attempt, 1)))
@@ -88,7 +96,7 @@ def _any_attempt() -> AbstractContextManager[Any]:
             attempt = walk.state.steps[command.path].attempt
             real(walk, type(command)(command.now, command.path, attempt, *list(_rest(command))))
 
-    return patch.object(decide, "_result", result)
+    return patch.dict(decide._HANDLERS, {CompleteTask: result, FailTask: result})
 
 
 def _rest(command: Any) -> Iterator[Any]:
@@ -160,6 +168,7 @@ PLANTS = {
     "lost-race-taken-for-won": Plant(Classes(recorder=SettlesWhatLost)),
     "no-wait-for-batch-on-its-way": Plant(Classes(engine=WaitsForNothing)),
     "no-recovery-scan": Plant(put_in=_takes_up_nothing),
+    "rivals-not-heard-of": Plant(put_in=_hears_of_no_rival),
     "states-kept-over-outage": Plant(Classes(states=KeepsStates)),
     "children-not-cancelled": Plant(put_in=_lets_children_go_on),
     "attempt-not-counted": Plant(put_in=_same_attempt),

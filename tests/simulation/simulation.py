@@ -38,10 +38,10 @@ class Outcome(msgspec.Struct):
     effects: int
 
 
-def simulate(seed: int, classes: Classes = SHIPPED, *, traced: bool = False, scale_down: bool = False) -> Outcome:
-    """Run one seed. With `scale_down` processes also go for good, as long as another lives."""
+def simulate(seed: int, classes: Classes = SHIPPED, *, traced: bool = False) -> Outcome:
+    """Run one seed."""
     programs = programs_of(seed, Random(seed))
-    world = World(seed, programs, traced=traced, scale_down=scale_down)
+    world = World(seed, programs, traced=traced)
     with _bugs_heard(world):
         run = _Run(world, classes)
         try:

@@ -31,8 +31,10 @@ class SimulatedStore:
         await self._way()
         return await self._world.written.log.versions(stream_ids)
 
-    async def read_streams(self, stream_ids: Sequence[UUID]) -> Mapping[UUID, list[RecordedEvent]]:
-        return await self._read(lambda: self._world.written.log.read_streams(stream_ids))
+    async def read_streams(
+        self, stream_ids: Sequence[UUID], *, whole: bool = False
+    ) -> Mapping[UUID, list[RecordedEvent]]:
+        return await self._read(lambda: self._world.written.log.read_streams(stream_ids, whole=whole))
 
     async def load_snapshots(self, stream_ids: Sequence[UUID]) -> Mapping[UUID, Snapshot]:
         return await self._read(lambda: self._world.written.log.load_snapshots(stream_ids))

@@ -8,10 +8,10 @@ from tests.simulation.simulation import Outcome, simulate
 LINES = 120
 
 
-def run(seed: int, plant: Plant = NOTHING, *, traced: bool = False, scale_down: bool = False) -> Outcome:
+def run(seed: int, plant: Plant = NOTHING, *, traced: bool = False) -> Outcome:
     """Run one seed, with a bug put in if one is given."""
     with plant.put_in():
-        return simulate(seed, plant.classes, traced=traced, scale_down=scale_down)
+        return simulate(seed, plant.classes, traced=traced)
 
 
 def first_failing(seeds: range, plant: Plant = NOTHING) -> Outcome | None:
@@ -19,10 +19,10 @@ def first_failing(seeds: range, plant: Plant = NOTHING) -> Outcome | None:
     return next((outcome for outcome in (run(seed, plant) for seed in seeds) if outcome.violations), None)
 
 
-def story(failed: Outcome, plant: Plant = NOTHING, *, lines: int = LINES, scale_down: bool = False) -> str:
+def story(failed: Outcome, plant: Plant = NOTHING, *, lines: int = LINES) -> str:
     """Return what was violated, how to run that seed alone, and how it came to that: the seed is run once more."""
-    again = run(failed.seed, plant, traced=True, scale_down=scale_down)
-    options = (f" --plant {plant.name}" if plant.name else "") + (" --scale-down" if scale_down else "")
+    again = run(failed.seed, plant, traced=True)
+    options = f" --plant {plant.name}" if plant.name else ""
     return "\n".join(_told(failed, again, options, lines))
 
 

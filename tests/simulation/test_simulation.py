@@ -22,7 +22,14 @@ def test_a_seed_tells_the_same_story_each_time(seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "bug", ["answer-before-commit", "no-wait-for-batch-on-its-way", "children-not-cancelled", "result-lost-in-pause"]
+    "bug",
+    [
+        "answer-before-commit",
+        "no-wait-for-batch-on-its-way",
+        "children-not-cancelled",
+        "result-lost-in-pause",
+        "rivals-not-heard-of",
+    ],
 )
 def test_a_bug_that_is_put_in_is_found(bug: str) -> None:
     failed = first_failing(range(150), PLANTS[bug])

@@ -8,7 +8,7 @@ CLEAR = (0.0, 0.0)
 class Weather:
     """Probabilities of each fault. Delays are virtual seconds."""
 
-    def __init__(self, random: Random, *, scale_down: bool = False) -> None:
+    def __init__(self, random: Random) -> None:
         self._random = random
         self.lost = self._one_of(0.0, 0.02, 0.1, 0.3)
         self.twice = self._one_of(0.0, 0.05, 0.3)
@@ -24,7 +24,7 @@ class Weather:
         self.worker_slow = self._one_of(0.0, 0.1, 0.3)
         self.crash_every = self._one_of(0.0, 4.0, 1.5, 0.7)
         """Seconds between two crashes of some process, in the mean; 0 for none."""
-        self.gone_for_good = self._one_of(0.0, 0.5) if scale_down else 0.0
+        self.gone_for_good = self._one_of(0.0, 0.5)
         """A process that was killed is not started again, as long as another lives."""
         self.store_away_every = self._one_of(*CLEAR, 4.0)
         self.disorder = self._one_of(0.0, 0.1, 0.5, 1.0)

@@ -27,9 +27,9 @@ TENANT = UUID(int=7)
 class World:
     """What exists beside the processes: time, the log, the definitions, and a record of what went on."""
 
-    def __init__(self, seed: int, programs: list[Program], *, traced: bool = False, scale_down: bool = False) -> None:
+    def __init__(self, seed: int, programs: list[Program], *, traced: bool = False) -> None:
         self.random = Random(seed)
-        self.weather = Weather(self.random, scale_down=scale_down)
+        self.weather = Weather(self.random)
         self.loop = VirtualLoop(self.random, self.weather.disorder, self.weather.stall)
         self.written = Written()
         self.programs = programs

@@ -34,10 +34,12 @@ class PostgresTransitions:
         with as_store_away():
             return await commit_units(self, self._commit, transitions)
 
-    async def read_streams(self, stream_ids: Sequence[UUID]) -> Mapping[UUID, list[RecordedEvent]]:
-        """Return each execution's events since its snapshot."""
+    async def read_streams(
+        self, stream_ids: Sequence[UUID], *, whole: bool = False
+    ) -> Mapping[UUID, list[RecordedEvent]]:
+        """Return each execution's events since its snapshot, or all."""
         with as_store_away():
-            return await self._log.read_streams(stream_ids)
+            return await self._log.read_streams(stream_ids, whole=whole)
 
     async def load_snapshots(self, stream_ids: Sequence[UUID]) -> Mapping[UUID, Snapshot]:
         """Return the snapshots that exist."""
@@ -62,7 +64,9 @@ class PostgresTransitions:
 
     async def versions(self, stream_ids: Sequence[UUID]) -> Mapping[UUID, int]:
         """Return the version of each execution that exists: one that is archived has them all."""
-        return {**await self._log.versions(stream_ids), **dict.fromkeys(await self.archived(stream_ids), VERSION_MAX)}
+        with as_store_away():
+            written = await self._log.versions(stream_ids)
+        return {**written, **dict.fromkeys(await self.archived(stream_ids), VERSION_MAX)}
 
     async def _commit(self, transitions: Sequence[Transition]) -> int:
         events = [event for transition in transitions for event in transition.events]

@@ -23,7 +23,7 @@ from services.workflow.app.held import Held, Leaving
 from services.workflow.app.items import Accepted, ControlItem, Item, ResultItem, StartItem, WakeItem
 from services.workflow.app.ports import OUTAGES, Routes, TransitionStore
 from services.workflow.app.recording import Recorder
-from services.workflow.app.recovery import adopt_open_executions, adopt_page
+from services.workflow.app.recovery import adopt_open_executions, adopt_page, behind, take_up_anew
 from services.workflow.app.states import States
 from services.workflow.app.tracking import Tracking
 from services.workflow.errors import EngineBusy, PartitionMoving
@@ -34,6 +34,7 @@ from services.workflow.limits import (
     ENGINE_STOP_S,
     LOOK_AFTER_TAKING_MS,
     MOVING_RETRY_S,
+    RECOVERY_PAGE,
     SWEEP_S,
     TAKE_UP_EVERY_MS,
 )
@@ -70,6 +71,8 @@ class Engine:
         self._behind: dict[UUID, list[Item]] = {}
         """By execution of a batch on its way: what waits for that."""
         self._suspects: list[Item] = []
+        self._doubted: list[UUID] = []
+        """Followed executions that are still to be held against the log."""
         self._outage = False
         self._time = 0
         self._look_again_at = self._now() + TAKE_UP_EVERY_MS
@@ -100,7 +103,7 @@ class Engine:
                 elif result.status != "running":
                     arriving.append(ResultItem(result.execution_id, result))
             elif result.status == "running":
-                self._tracking.heard(result.execution_id, result.step_path, now + result.quiet_ms)
+                self._tracking.heard(result.execution_id, result.step_path, result.attempt, now + result.quiet_ms)
             else:
                 self._queue.append(ResultItem(result.execution_id, result))
         self._wake.set()
@@ -138,11 +141,13 @@ class Engine:
         await done
 
     async def run(self) -> None:
-        """Run until cancelled."""
+        """Run until cancelled. Raises what ended the sweep: without it no task is sent again and no deadline kept."""
         sweeping = asyncio.create_task(self._sweep())
+        sweeping.add_done_callback(lambda _: self._wake.set())
         try:
-            while True:
+            while not sweeping.done():
                 await self._step()
+            await sweeping
         finally:
             sweeping.cancel()
             if self._writing:
@@ -196,11 +201,13 @@ class Engine:
     async def _go_on(self) -> None:
         if self._held.adoptions:  # a page, then a turn of the others, then the next page
             await self._adopt_page()
+        if self._doubted:  # in pages as well
+            await self._catch_up()
         if len(self._writing) >= ENGINE_BATCHES_WRITING:
             await asyncio.wait(self._writing, return_when=asyncio.FIRST_COMPLETED)
         elif items := self._take():
             await self._turn(items)
-        elif not self._held.adoptions:
+        elif not self._held.adoptions and not self._doubted:
             await self._wait()
 
     async def _adopt_page(self) -> None:
@@ -368,8 +375,20 @@ class Engine:
     async def _look_again(self) -> None:
         """Take up what another process began and no longer follows: one that was still writing when it was replaced."""
         self._look_again_at = self._now() + TAKE_UP_EVERY_MS
+        self._doubted = list(self._tracking.open)
         try:
             await adopt_open_executions(self._store, self._states, self._tracking, sorted(self._held.open))
+        except OUTAGES as error:
+            self._interrupted([], error)
+
+    async def _catch_up(self) -> None:
+        """Hold a page of what is followed against the log: what another process wrote is not heard of here."""
+        page = self._doubted[-RECOVERY_PAGE:]
+        del self._doubted[-RECOVERY_PAGE:]
+        try:
+            stale = await behind(self._store, self._tracking, page)
+            # One that is on its way may be in the log already, and be settled in a moment.
+            await take_up_anew(self._states, self._tracking, [i for i in stale if i not in self._behind])
         except OUTAGES as error:
             self._interrupted([], error)
 
@@ -382,8 +401,7 @@ class Engine:
             lost: dict[UUID, list[str]] = defaultdict(list)
             for execution_id, paths in self._tracking.overdue(now):
                 lost[execution_id] += paths
-                for path in paths:
-                    self._tracking.heard(execution_id, path, now)
+                self._tracking.sent_again(execution_id, paths, now)
             self._queue.extend(WakeItem(execution_id, paths) for execution_id, paths in lost.items())
             if lost:
                 self._wake.set()

@@ -58,8 +58,10 @@ class TransitionStore(Protocol):
         """Write in one commit; return the last position and the transitions that another writer was ahead of."""
         ...
 
-    async def read_streams(self, stream_ids: Sequence[UUID]) -> Mapping[UUID, list[RecordedEvent]]:
-        """Return each execution's events since its snapshot."""
+    async def read_streams(
+        self, stream_ids: Sequence[UUID], *, whole: bool = False
+    ) -> Mapping[UUID, list[RecordedEvent]]:
+        """Return each execution's events since its snapshot, or all (`whole`)."""
         ...
 
     async def load_snapshots(self, stream_ids: Sequence[UUID]) -> Mapping[UUID, Snapshot]:
@@ -68,6 +70,10 @@ class TransitionStore(Protocol):
 
     async def save_snapshot(self, snapshot: Snapshot) -> None:
         """Keep a snapshot."""
+        ...
+
+    async def versions(self, stream_ids: Sequence[UUID]) -> Mapping[UUID, int]:
+        """Return the last version of each execution that exists."""
         ...
 
     async def open_executions(self, partitions: Sequence[int], after: UUID, limit: int) -> list[UUID]:

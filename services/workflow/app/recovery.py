@@ -6,7 +6,7 @@ from uuid import UUID
 
 from services.workflow.app.ports import OUTAGES, TransitionStore
 from services.workflow.app.states import States
-from services.workflow.app.tracking import TaskOut, Tracking
+from services.workflow.app.tracking import Tracking, task_out
 from services.workflow.domain.state import ExecutionState
 from services.workflow.limits import RECOVERY_PAGE
 
@@ -41,13 +41,30 @@ async def adopt_page(
     for state in (await _load(states, unknown)).values() if unknown else ():
         if state is None or state.ended:
             continue
-        tasks = {path: TaskOut(heard_at, state.steps[path].deadline or state.deadline) for path in state.open_tasks}
-        tracking.adopt(state, tasks)
+        tracking.adopt(state, {path: task_out(state, path, heard_at) for path in state.open_tasks})
         states.keep(state)
         adopted += 1
     if adopted:
         _log.info("took up %d open executions", adopted)
     return ids[-1] if len(ids) == RECOVERY_PAGE else None
+
+
+async def behind(store: TransitionStore, tracking: Tracking, ids: Sequence[UUID]) -> list[UUID]:
+    """Return those of these executions of which more is recorded than is known here."""
+    written = await store.versions(ids)
+    return [i for i in ids if (known := tracking.open.get(i)) is not None and written.get(i, 0) > known.version]
+
+
+async def take_up_anew(states: States, tracking: Tracking, ids: Sequence[UUID]) -> None:
+    """Take over what another process recorded of followed executions: tasks that it began are sent again."""
+    for execution_id in ids:
+        states.forget(execution_id)
+    for state in (await _load(states, list(ids))).values():
+        if state is not None:
+            tracking.hold_against(state, _NOT_HEARD_OF)
+            states.keep(state)
+    if ids:
+        _log.info("caught up with %d open executions", len(ids))
 
 
 async def _load(states: States, ids: list[UUID]) -> dict[UUID, ExecutionState | None]:

@@ -134,7 +134,7 @@ class Executions:
         events = await self._reader.read_stream(TenantScope(request.tenant_id, request.actor), origin.execution_id)
         if not events:
             raise ExecutionNotFound(origin.execution_id)
-        return recorded_before(events, origin.path, program)
+        return await recorded_before(events, origin.path, program)
 
 
 def _check(request: Request, program: Program) -> None:

@@ -1,5 +1,6 @@
 """States of executions: the last used are kept, the others folded again from their events in one read."""
 
+import logging
 from collections import OrderedDict
 from collections.abc import Container, Iterable, Sequence
 from uuid import UUID
@@ -14,6 +15,12 @@ from services.workflow.limits import ENGINE_STATES_CACHED
 from shared.bus.tasks import partition_of
 from shared.eventstore.event import RecordedEvent, Snapshot, decode_meta
 
+# The shape of what a snapshot holds. Whoever changes a field of the state, or what a field means, counts it up: a
+# snapshot of another shape is not read, for what it lacks would silently be a default.
+SNAPSHOT_SHAPE = 1
+_PREFIX = SNAPSHOT_SHAPE.to_bytes(2)
+
+_log = logging.getLogger(__name__)
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(ExecutionState).decode
 
@@ -37,7 +44,18 @@ def state_of(events: Sequence[RecordedEvent]) -> ExecutionState:
 
 def snapshot_of(state: ExecutionState) -> Snapshot:
     """Return the state as a snapshot."""
-    return Snapshot(state.tenant_id, state.id, state.version, _encode(state))
+    return Snapshot(state.tenant_id, state.id, state.version, _PREFIX + _encode(state))
+
+
+def read_snapshot(snapshot: Snapshot) -> ExecutionState | None:
+    """Return the state in a snapshot; None if other code wrote it than this: the history tells the same."""
+    if not snapshot.state.startswith(_PREFIX):
+        return None
+    try:
+        return _decode(memoryview(snapshot.state)[len(_PREFIX) :])
+    except msgspec.MsgspecError:
+        _log.exception("the snapshot of the execution %s cannot be read: its history is", snapshot.stream_id)
+        return None
 
 
 def _archived(row: StatusRow) -> ExecutionState:
@@ -77,10 +95,13 @@ class States:
                 found[execution_id] = state
         if missing:
             # In this order: a snapshot that is taken between the two reads overlaps with the events, and leaves no gap.
-            streams = await self._store.read_streams(missing)
+            streams = dict(await self._store.read_streams(missing))
             snapshots = await self._store.load_snapshots(missing)
+            begun = {i: state for i, snapshot in snapshots.items() if (state := read_snapshot(snapshot)) is not None}
+            if foreign := [i for i in snapshots if i not in begun]:
+                streams |= await self._store.read_streams(foreign, whole=True)
             for execution_id in missing:
-                found[execution_id] = self._fold(execution_id, snapshots.get(execution_id), streams[execution_id])
+                found[execution_id] = _fold(execution_id, begun.get(execution_id), streams[execution_id])
             await self._look_in_archive(found, missing)
         return found
 
@@ -113,11 +134,11 @@ class States:
         if doubtful:
             found |= {i: _archived(row) for i, row in (await self._store.archived(doubtful)).items()}
 
-    def _fold(
-        self, execution_id: UUID, snapshot: Snapshot | None, events: list[RecordedEvent]
-    ) -> ExecutionState | None:
-        if snapshot is not None:
-            return fold(_decode(snapshot.state), (event for event in events if event.version > snapshot.version))
-        if not events:
-            return None
-        return fold(ExecutionState(execution_id, events[0].tenant_id), events)
+
+def _fold(execution_id: UUID, begun: ExecutionState | None, events: list[RecordedEvent]) -> ExecutionState | None:
+    if begun is not None:
+        reached = begun.version
+        return fold(begun, (event for event in events if event.version > reached))
+    if not events:
+        return None
+    return fold(ExecutionState(execution_id, events[0].tenant_id), events)

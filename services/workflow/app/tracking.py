@@ -1,7 +1,7 @@
 """What the engine remembers of open executions: which tasks are out since when, and what falls due by itself."""
 
 import heapq
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from uuid import UUID
 
 import msgspec
@@ -21,6 +21,13 @@ class TaskOut(msgspec.Struct, gc=False):
 
     heard_at: int
     deadline: int
+    attempt: int
+
+
+def task_out(state: ExecutionState, path: str, heard_at: int) -> TaskOut:
+    """Return what is known of an open task of this state."""
+    step = state.steps[path]
+    return TaskOut(heard_at, step.deadline or state.deadline, step.attempt)
 
 
 class Open(msgspec.Struct):
@@ -59,8 +66,8 @@ class Tracking:
             match event:
                 case e.StepCompleted(path=path) if known is not None:
                     known.tasks.pop(path, None)
-                case e.StepScheduled(path=path, deadline=deadline) if known is not None:
-                    known.tasks[path] = TaskOut(now, deadline)
+                case e.StepScheduled(path=path, attempt=attempt, deadline=deadline) if known is not None:
+                    known.tasks[path] = TaskOut(now, deadline, attempt)
                 case e.ExecutionStarted(deadline=deadline):
                     known = self.open[execution_id] = Open(deadline, parent=state.parent)
                 case e.StepFailed(path=path, retry_at=retry_at) if known is not None:
@@ -98,7 +105,11 @@ class Tracking:
             return
         known = self.open.get(state.id)
         tasks = {} if known is None else known.tasks
-        out = {p: tasks.get(p) or TaskOut(now, state.steps[p].deadline or state.deadline) for p in state.open_tasks}
+        out = {path: task_out(state, path, now) for path in state.open_tasks}
+        for path, task in out.items():
+            before = tasks.get(path)
+            if before is not None and before.attempt == task.attempt:
+                task.heard_at = before.heard_at
         self.adopt(state, out)
 
     def _forget_dues_of_ended(self) -> None:
@@ -132,11 +143,18 @@ class Tracking:
         self.open.clear()
         self._dues.clear()
 
-    def heard(self, execution_id: UUID, path: str, now: int) -> None:
-        """A worker says that it is at it."""
+    def heard(self, execution_id: UUID, path: str, attempt: int, now: int) -> None:
+        """A worker says that it is at it: of an earlier attempt that says nothing."""
         known = self.open.get(execution_id)
-        if known is not None and path in known.tasks:
-            known.tasks[path].heard_at = now
+        task = None if known is None else known.tasks.get(path)
+        if task is not None and task.attempt == attempt:
+            task.heard_at = now
+
+    def sent_again(self, execution_id: UUID, paths: Iterable[str], now: int) -> None:
+        """Tasks are on their way once more."""
+        tasks = self.open[execution_id].tasks
+        for path in paths:
+            tasks[path].heard_at = now
 
     def next_due(self) -> int | None:
         """Return when the next retry or delay falls due."""
@@ -150,9 +168,15 @@ class Tracking:
         return {execution_id for execution_id in due if execution_id in self.open}
 
     def overdue(self, now: int) -> Iterator[tuple[UUID, list[str]]]:
-        """Yield executions with a deadline that has passed, or with tasks whose lease ran out: these are named."""
+        """Yield executions with a deadline that has passed, or with tasks whose lease ran out: these are named.
+
+        While an execution is paused no deadline is looked at, a task's neither: nothing would come of it.
+        """
         for execution_id, known in self.open.items():
             lost = [path for path, task in known.tasks.items() if now - task.heard_at > TASK_LEASE_MS]
-            late = known.deadline <= now or any(task.deadline + TASK_GRACE_MS <= now for task in known.tasks.values())
-            if lost or late:
+            if lost or (known.deadline != NEVER and _late(known, now)):
                 yield execution_id, lost
+
+
+def _late(known: Open, now: int) -> bool:
+    return known.deadline <= now or any(task.deadline + TASK_GRACE_MS <= now for task in known.tasks.values())

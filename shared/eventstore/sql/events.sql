@@ -2,7 +2,10 @@
 SELECT platform.append_events($1::uuid[], $2::uuid[], $3::integer[], $4::text[], $5::bytea[], $6::bytea[])
 
 -- name: versions
-SELECT stream_id, max(version) FROM events WHERE stream_id = ANY($1::uuid[]) GROUP BY stream_id
+-- One step into the index each, however long the stream is.
+SELECT wanted.stream_id, last.version
+FROM unnest($1::uuid[]) AS wanted (stream_id),
+     LATERAL (SELECT version FROM events e WHERE e.stream_id = wanted.stream_id ORDER BY version DESC LIMIT 1) AS last
 
 -- name: read_streams
 SELECT e.position, e.tenant_id, e.stream_id, e.version, e.type, e.data, e.meta, e.recorded_at
@@ -10,6 +13,12 @@ FROM (SELECT DISTINCT unnest($1::uuid[])) AS wanted (stream_id)
 LEFT JOIN snapshots s USING (stream_id)
 JOIN events e ON e.stream_id = wanted.stream_id AND e.version > coalesce(s.version, 0)
 ORDER BY e.stream_id, e.version
+
+-- name: read_whole_streams
+SELECT position, tenant_id, stream_id, version, type, data, meta, recorded_at
+FROM events
+WHERE stream_id = ANY($1::uuid[])
+ORDER BY stream_id, version
 
 -- name: read_stream
 SELECT position, tenant_id, stream_id, version, type, data, meta, recorded_at

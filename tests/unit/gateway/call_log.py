@@ -33,9 +33,11 @@ class CallLog(InMemoryEventLog):
         self.commits.append(len(columns[6]))
         return await self.append([NewEvent(*event) for event in zip(*columns[:6], strict=True)])  # type: ignore[arg-type]
 
-    async def read_streams(self, stream_ids: Sequence[UUID]) -> Mapping[UUID, list[RecordedEvent]]:
+    async def read_streams(
+        self, stream_ids: Sequence[UUID], *, whole: bool = False
+    ) -> Mapping[UUID, list[RecordedEvent]]:
         self._answer()
-        return await super().read_streams(stream_ids)
+        return await super().read_streams(stream_ids, whole=whole)
 
     def _answer(self) -> None:
         if self.away:

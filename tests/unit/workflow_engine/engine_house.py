@@ -48,11 +48,13 @@ class Store:
         self._reached()
         return await self._written.record(transitions)
 
-    async def read_streams(self, stream_ids: Sequence[UUID]) -> Mapping[UUID, list[RecordedEvent]]:
+    async def read_streams(
+        self, stream_ids: Sequence[UUID], *, whole: bool = False
+    ) -> Mapping[UUID, list[RecordedEvent]]:
         self._reached()
         if self.unreadable.intersection(stream_ids):
             raise ValueError("an event that this code does not know")
-        return await self.log.read_streams(stream_ids)
+        return await self.log.read_streams(stream_ids, whole=whole)
 
     async def load_snapshots(self, stream_ids: Sequence[UUID]) -> Mapping[UUID, Snapshot]:
         self._reached()
@@ -60,6 +62,10 @@ class Store:
 
     async def save_snapshot(self, snapshot: Snapshot) -> None:
         await self.log.save_snapshot(snapshot)
+
+    async def versions(self, stream_ids: Sequence[UUID]) -> Mapping[UUID, int]:
+        self._reached()
+        return await self.log.versions(stream_ids)
 
     async def open_executions(self, partitions: Sequence[int], after: UUID, limit: int) -> list[UUID]:
         self._reached()

@@ -1,6 +1,7 @@
 """The engine's loop: batches, two of them at once, rivals, outages, timers under load, what cannot be read."""
 
 import asyncio
+import math
 from uuid import UUID, uuid4
 
 import pytest
@@ -288,3 +289,17 @@ async def test_an_outage_among_suspects_leaves_no_gap() -> None:
         assert await house.until_ended(run) == "completed"
         recorded = (await house.store.log.read_streams([run]))[run]
         assert [event.version for event in recorded] == list(range(1, len(recorded) + 1))
+
+
+async def test_an_engine_whose_sweep_broke_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would go on and send no task again: the process is to end and to be started anew."""
+
+    def broken(*_: object) -> None:
+        raise ValueError("a bug")
+
+    house = House(program_of([tool("a")]))
+    monkeypatch.setattr(house.tracking, "overdue", broken)
+    house.engine.may_act_until(math.inf)
+    async with asyncio.timeout(10):
+        with pytest.raises(ValueError, match="a bug"):
+            await house.engine.run()

@@ -1,5 +1,6 @@
 """Two processes on one log: what one of them wrote, the other may not have heard of."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
@@ -7,6 +8,7 @@ import pytest
 
 from services.workflow.app.clock import now_ms
 from services.workflow.app.states import States, snapshot_of, state_of
+from services.workflow.app.tracking import Tracking
 from services.workflow.domain import commands as c
 from services.workflow.domain.refusals import ExecutionEnded
 from shared.bus.tasks import PARTITIONS, TaskError, TaskResult
@@ -32,8 +34,10 @@ async def test_an_execution_that_goes_on_after_another_process_ended_it_has_an_o
 class SnapshotsBetweenReads(Store):
     """Another process takes a snapshot after each read."""
 
-    async def read_streams(self, stream_ids: Sequence[UUID]) -> Mapping[UUID, list[RecordedEvent]]:
-        found = await super().read_streams(stream_ids)
+    async def read_streams(
+        self, stream_ids: Sequence[UUID], *, whole: bool = False
+    ) -> Mapping[UUID, list[RecordedEvent]]:
+        found = await super().read_streams(stream_ids, whole=whole)
         await self._snapshot(stream_ids)
         return found
 
@@ -91,3 +95,62 @@ async def test_a_retry_that_another_process_left_and_that_was_due_before_it_is_h
         await until(lambda: any(task.attempt == 2 for task in stays.sent.tasks))
         stays.done(run, "a", "again", attempt=2)
         assert await stays.until_ended(run) == "completed"
+
+
+async def test_a_task_that_another_process_scheduled_before_it_went_for_good_is_looked_for() -> None:
+    """Both followed the execution: who stays has heard of nothing that the other wrote."""
+    program = program_of([tool("a"), tool("b")])
+    async with House(program) as stays:
+        async with House(program, stays.store) as leaves:
+            run = (await leaves.start()).execution_id
+            stays.engine._look_again_at = 0
+            stays.engine._wake.set()
+            await until(lambda: run in stays.tracking.open)
+            leaves.done(run, "a", 1)
+            await until(lambda: len(leaves.sent.tasks) == 2)
+        stays.engine._look_again_at = 0
+        stays.engine._wake.set()
+        await until(lambda: any(task.step_path == "b" for task in stays.sent.tasks))
+        assert "a" not in stays.tracking.open[run].tasks
+        stays.done(run, "b", 2)
+        assert await stays.until_ended(run) == "completed"
+
+
+async def test_what_another_process_ended_is_followed_no_longer() -> None:
+    program = program_of([approval("a")])
+    async with House(program) as stays, House(program, stays.store) as other:
+        run = (await stays.start()).execution_id
+        await other.cancel(run)
+        stays.engine._look_again_at = 0
+        stays.engine._wake.set()
+        await until(lambda: run not in stays.tracking.open)
+
+
+async def test_what_is_just_being_written_is_not_taken_for_another_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its commit is in the log, and not settled yet."""
+    from services.workflow.app import engine
+
+    program = program_of([tool("a"), tool("b"), tool("c")])
+    async with House(program) as house:
+        run = (await house.start()).execution_id
+        caught_up: list[UUID] = []
+        compared = asyncio.Event()
+
+        async def behind(store: Store, _: Tracking, ids: Sequence[UUID]) -> list[UUID]:
+            compared.set()
+            return list(ids)
+
+        async def take_up_anew(_: States, __: Tracking, ids: Sequence[UUID]) -> None:
+            caught_up.extend(ids)
+
+        monkeypatch.setattr(engine, "behind", behind)
+        monkeypatch.setattr(engine, "take_up_anew", take_up_anew)
+        house.store.open.clear()
+        house.done(run, "a", 1)
+        await until(lambda: len(house.store.commits) == 2)
+        house.engine._doubted = [run]
+        house.engine._wake.set()
+        await until(compared.is_set)
+        house.store.open.set()
+        await until(lambda: len(house.sent.tasks) == 2)
+        assert caught_up == []
