@@ -10,12 +10,12 @@ import pytest
 import pytest_asyncio
 
 from services.workflow import limits
-from services.workflow.adapters.partitions import days_of_period
+from services.workflow.adapters.event_periods import days_of_period
 from services.workflow.app.ports import StatusRow, Transition
 from services.workflow.domain import events as e
 from shared.eventstore.errors import ConcurrentAppend
 from shared.eventstore.event import NewEvent
-from shared.ids import derived_id_at
+from shared.ids import derived_id, derived_id_at
 from tests.conftest import Backbone
 from tests.fixtures.retained import DAY, NOW, TENANT, House, id_at, ms, new_events, retained, scope
 
@@ -28,17 +28,17 @@ async def house(backbone: Backbone, tmp_path: Path) -> AsyncIterator[House]:
         yield made
 
 
-async def period(house: House, first: int, last: int) -> str:
+async def period(house: House, first: int, last: int, most_rows: int = 0) -> str:
     """Make the partition of the days from `first` to `last` ago; return its name."""
     made = await house.pool.fetchval(
-        "SELECT workflow.make_event_period($1, $2)", TODAY - first * DAY, TODAY - last * DAY
+        "SELECT workflow.make_event_period($1, $2, $3)", TODAY - first * DAY, TODAY - last * DAY, most_rows
     )
     assert made
     return f"events_p{TODAY - first * DAY:%Y%m%d}"
 
 
 async def parts(house: House) -> list[str]:
-    return [found.part for found in await house.partitions().periods()]
+    return [found.part for found in await house.periods().periods()]
 
 
 async def part_of(house: House, execution: UUID) -> set[str]:
@@ -59,26 +59,82 @@ def test_partitions_are_few_and_no_wider_than_a_retention_needs(shortest: int | 
 
 
 async def test_partitions_are_made_ahead_and_once(house: House) -> None:
-    await house.partitions(8).tend(NOW)
-    made = await house.partitions().periods()
-    assert made[-1].ends >= NOW + limits.PARTITIONS_AHEAD_DAYS * DAY
+    await house.periods(8).tend(NOW)
+    made = await house.periods().periods()
+    assert made[-1].ends >= NOW + limits.PERIODS_AHEAD_DAYS * DAY
     assert [a.to_id for a in made[:-1]] == [b.from_id for b in made[1:]]
-    assert house.metrics.partitions_ahead._value.get() >= 3 * 86400
-    await house.partitions(8).tend(NOW)
-    assert await house.partitions().periods() == made
+    assert house.metrics.periods_ahead._value.get() >= 3 * 86400
+    await house.periods(8).tend(NOW)
+    assert await house.periods().periods() == made
 
 
-async def test_where_no_partition_was_made_the_engine_goes_on(house: House) -> None:
+async def test_where_no_period_was_made_the_engine_goes_on(house: House) -> None:
     workflow = await house.workflow()
     await house.execution(workflow, days_ago=-2.5)
     late = await house.execution(workflow, days_ago=-3.5)
     assert await part_of(house, late) == {"events_default"}
-    await house.partitions(4).tend(NOW)
-    covered = [(p.from_id, p.to_id) for p in await house.partitions().periods()]
-    assert not any(low <= late < high for low, high in covered)
-    assert house.metrics.partitions_ahead._value.get() > 3 * 86400
-    assert await part_of(house, id_at(NOW)) == set()
     assert len(await house.reads.history(scope(), late)) == 4
+
+
+async def test_what_the_catch_all_has_of_a_period_moves_into_it(house: House) -> None:
+    workflow = await house.workflow()
+    early = await house.execution(workflow, days_ago=900)
+    late = [await house.execution(workflow, days_ago=-days) for days in (2.1, 2.5, 3.5)]
+    before = await house.log.read_streams(late)
+    await house.periods(4).tend(NOW)
+    assert house.metrics.periods_ahead._value.get() >= 3 * 86400
+    made = await house.periods().periods()
+    assert [a.to_id for a in made[:-1]] == [b.from_id for b in made[1:]]
+    for execution in late:
+        assert await part_of(house, execution) == {p.part for p in made if p.from_id <= execution < p.to_id}
+    assert await part_of(house, early) == {"events_default"}
+    assert await house.log.read_streams(late) == before
+    with pytest.raises(ConcurrentAppend):
+        await add(house, late[0], 4)
+    await add(house, late[0], 5)
+
+
+async def test_more_than_may_move_puts_a_period_off_by_a_day(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "PERIOD_ROWS_MOVED_IN", 3)
+    late = await house.execution(await house.workflow(), days_ago=-2.5)
+    await house.periods(4).tend(NOW)
+    assert house.metrics.periods_ahead._value.get() >= 3 * 86400
+    assert not any(p.from_id <= late < p.to_id for p in await house.periods().periods())
+    assert await part_of(house, late) == {"events_default"}
+
+
+async def test_whoever_reads_while_events_move_finds_each(house: House) -> None:
+    late = await house.execution(await house.workflow(), days_ago=-2.5)
+    stop = asyncio.Event()
+    seen: list[int] = []
+
+    async def read() -> None:
+        while not stop.is_set():
+            seen.append(len((await house.log.read_page(0, 1000)).events))
+
+    reading = asyncio.create_task(read())
+    for _ in range(20):
+        read_before = len(seen)
+        while len(seen) == read_before:
+            await asyncio.sleep(0)
+        made = await period(house, -2, -3, most_rows=4)
+        assert await part_of(house, late) == {made}
+        async with house.admin.transaction():
+            await house.admin.execute(f"ALTER TABLE workflow.events DETACH PARTITION workflow.{made}")
+            await house.admin.execute(
+                f"INSERT INTO workflow.events OVERRIDING SYSTEM VALUE SELECT * FROM workflow.{made}"
+            )
+            await house.admin.execute(f"DROP TABLE workflow.{made}")
+    stop.set()
+    await reading
+    assert set(seen) == {4}
+
+
+async def test_ids_that_a_tenant_can_choose_lie_in_no_period(house: House) -> None:
+    for n in range(300):
+        await add(house, derived_id("event-trigger", TENANT, n), 1)
+    rows = await house.admin.fetch("SELECT DISTINCT tableoid::regclass::text FROM workflow.events")
+    assert [row[0] for row in rows] == ["workflow.events_other"]
 
 
 @pytest.mark.parametrize("place", ["period", "other", "default"])
@@ -100,18 +156,18 @@ async def test_a_partition_goes_when_all_that_it_holds_is_archived(house: House)
     before = (await house.log.read_streams(gone))[gone[0]]
     await house.archive()
     assert await part_of(house, gone[0]) == {old}
-    await house.partitions().tend(NOW)
+    await house.periods().tend(NOW)
     assert old not in await parts(house)
     assert kept in await parts(house)
     assert await house.logged() == {stays}
     assert await house.reads.history(scope(), gone[0]) == before
-    assert house.metrics.partitions_dropped._value.get() == 1
+    assert house.metrics.periods_dropped._value.get() == 1
 
 
 async def test_what_still_runs_moves_out_of_the_partition_first(house: House) -> None:
     old = await period(house, 50, 43)
     workflow = await house.workflow()
-    for _ in range(limits.PARTITION_SURVIVING_SHARE):
+    for _ in range(limits.PERIOD_SURVIVING_SHARE):
         await house.execution(workflow, days_ago=45)
     runs = await house.execution(workflow, days_ago=45, status=None)
     definition = id_at(NOW - 45 * DAY)  # a stream that no execution has
@@ -119,7 +175,7 @@ async def test_what_still_runs_moves_out_of_the_partition_first(house: House) ->
     await house.archive()
     positions = [event.position for event in (await house.log.read_streams([runs]))[runs]]
     last = await house.log.last_position()
-    await house.partitions().tend(NOW)
+    await house.periods().tend(NOW)
     assert old not in await parts(house)
     assert await house.logged() == {runs, definition}
     assert await part_of(house, runs) == {"events_default"}
@@ -136,7 +192,7 @@ async def test_a_partition_that_many_need_stays_and_loses_only_what_is_archived(
     gone = [await house.execution(workflow, days_ago=45) for _ in range(3)]
     kept = {await house.execution(long, days_ago=45) for _ in range(3)}
     await house.archive()
-    await house.partitions().tend(NOW)
+    await house.periods().tend(NOW)
     assert old in await parts(house)
     assert await house.logged() == kept
     assert len(await house.reads.history(scope(), gone[0])) == 4
@@ -145,7 +201,7 @@ async def test_a_partition_that_many_need_stays_and_loses_only_what_is_archived(
 async def test_without_retention_no_partition_with_executions_goes(house: House) -> None:
     old = await period(house, 50, 43)
     execution = await house.execution(await house.workflow(), days_ago=45)
-    await house.partitions(None).tend(NOW)
+    await house.periods(None).tend(NOW)
     assert old in await parts(house)
     assert await part_of(house, execution) == {old}
 
@@ -205,11 +261,11 @@ async def test_the_engine_writes_on_while_partitions_come_and_go(house: House) -
     writing = asyncio.create_task(engine())
     while not written:
         await asyncio.sleep(0)
-    await house.partitions(1).tend(NOW)
+    await house.periods(1).tend(NOW)
     stop.set()
     await writing
     assert len(await parts(house)) < 12
-    assert house.metrics.partitions_dropped._value.get() >= 1
+    assert house.metrics.periods_dropped._value.get() >= 1
     page = await house.log.read_page(0, 10**9)
     assert {event.stream_id for event in page.events} == await house.logged()
     assert set(written) <= await house.logged()
@@ -219,10 +275,10 @@ async def test_the_engine_writes_on_while_partitions_come_and_go(house: House) -
 async def test_a_busy_log_puts_a_partition_off(house: House) -> None:
     async with house.pool.acquire() as connection, connection.transaction():
         await connection.fetch("SELECT * FROM events")  # holds a lock of each partition, the catch-all included
-        await house.partitions(4).tend(NOW)
+        await house.periods(4).tend(NOW)
         assert len(await parts(house)) == 1
-    await house.partitions(4).tend(NOW)
-    assert house.metrics.partitions_ahead._value.get() >= 3 * 86400
+    await house.periods(4).tend(NOW)
+    assert house.metrics.periods_ahead._value.get() >= 3 * 86400
 
 
 @pytest.mark.parametrize("statement", ["DELETE FROM events", "UPDATE events SET data = ''", "DROP TABLE events_other"])
