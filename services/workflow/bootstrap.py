@@ -10,12 +10,12 @@ from services.workflow.adapters.archive_index import PostgresArchiveIndex
 from services.workflow.adapters.counters import WorkflowCounters
 from services.workflow.adapters.dispatch import SUBJECTS, NatsDispatch
 from services.workflow.adapters.emitted import SHAPES
+from services.workflow.adapters.event_periods import EventPeriods
 from services.workflow.adapters.execution_lists import PostgresExecutionLists
 from services.workflow.adapters.executions import PostgresExecutions
 from services.workflow.adapters.http_requests import HttpRequests
 from services.workflow.adapters.leases import PostgresLeases
 from services.workflow.adapters.object_store import ObjectArchive, open_store
-from services.workflow.adapters.event_periods import EventPeriods
 from services.workflow.adapters.pending_waits import PendingWaits
 from services.workflow.adapters.programs import PostgresPrograms
 from services.workflow.adapters.refusals import DeadLetters

@@ -1,4 +1,4 @@
-"""The log in partitions: made ahead of time, dropped when archived, and never in the way of the engine."""
+"""The log in periods: made ahead of time, dropped when archived, and never in the way of the engine."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ from shared.eventstore.errors import ConcurrentAppend
 from shared.eventstore.event import NewEvent
 from shared.ids import derived_id, derived_id_at
 from tests.conftest import Backbone
-from tests.fixtures.retained import DAY, NOW, TENANT, House, id_at, ms, new_events, retained, scope
+from tests.fixtures.retained import DAY, NOW, STRANGER, TENANT, House, id_at, ms, new_events, retained, scope
 
 TODAY = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
 
@@ -29,7 +29,7 @@ async def house(backbone: Backbone, tmp_path: Path) -> AsyncIterator[House]:
 
 
 async def period(house: House, first: int, last: int, most_rows: int = 0) -> str:
-    """Make the partition of the days from `first` to `last` ago; return its name."""
+    """Make the period of the days from `first` to `last` ago; return its name."""
     made = await house.pool.fetchval(
         "SELECT workflow.make_event_period($1, $2, $3)", TODAY - first * DAY, TODAY - last * DAY, most_rows
     )
@@ -54,11 +54,11 @@ async def add(house: House, execution: UUID, version: int) -> None:
 
 
 @pytest.mark.parametrize(("shortest", "days"), [(None, 91), (1, 1), (7, 1), (30, 7), (365, 28), (3650, 28)])
-def test_partitions_are_few_and_no_wider_than_a_retention_needs(shortest: int | None, days: int) -> None:
+def test_periods_are_few_and_no_wider_than_a_retention_needs(shortest: int | None, days: int) -> None:
     assert days_of_period(shortest) == days
 
 
-async def test_partitions_are_made_ahead_and_once(house: House) -> None:
+async def test_periods_are_made_ahead_and_once(house: House) -> None:
     await house.periods(8).tend(NOW)
     made = await house.periods().periods()
     assert made[-1].ends >= NOW + limits.PERIODS_AHEAD_DAYS * DAY
@@ -148,7 +148,7 @@ async def test_a_version_is_given_once_wherever_the_stream_lies(house: House, pl
         await add(house, stream, 1)
 
 
-async def test_a_partition_goes_when_all_that_it_holds_is_archived(house: House) -> None:
+async def test_a_period_goes_when_all_that_it_holds_is_archived(house: House) -> None:
     old, kept = await period(house, 50, 43), await period(house, 43, 36)
     workflow = await house.workflow()
     gone = [await house.execution(workflow, days_ago=44 + n) for n in range(3)]
@@ -164,7 +164,7 @@ async def test_a_partition_goes_when_all_that_it_holds_is_archived(house: House)
     assert house.metrics.periods_dropped._value.get() == 1
 
 
-async def test_what_still_runs_moves_out_of_the_partition_first(house: House) -> None:
+async def test_what_still_runs_moves_out_of_the_period_first(house: House) -> None:
     old = await period(house, 50, 43)
     workflow = await house.workflow()
     for _ in range(limits.PERIOD_SURVIVING_SHARE):
@@ -186,7 +186,7 @@ async def test_what_still_runs_moves_out_of_the_partition_first(house: House) ->
     assert await house.log.last_position() > last
 
 
-async def test_a_partition_that_many_need_stays_and_loses_only_what_is_archived(house: House) -> None:
+async def test_a_period_that_many_need_stays_and_loses_only_what_is_archived(house: House) -> None:
     old = await period(house, 50, 43)
     workflow, long = await house.workflow(), await house.workflow(retention_days=3650)
     gone = [await house.execution(workflow, days_ago=45) for _ in range(3)]
@@ -198,7 +198,7 @@ async def test_a_partition_that_many_need_stays_and_loses_only_what_is_archived(
     assert len(await house.reads.history(scope(), gone[0])) == 4
 
 
-async def test_without_retention_no_partition_with_executions_goes(house: House) -> None:
+async def test_without_retention_no_period_with_executions_goes(house: House) -> None:
     old = await period(house, 50, 43)
     execution = await house.execution(await house.workflow(), days_ago=45)
     await house.periods(None).tend(NOW)
@@ -220,7 +220,7 @@ async def test_what_came_after_the_look_moves_too(house: House) -> None:
     assert await house.logged() == {late}
 
 
-async def test_more_than_may_move_keeps_the_partition(house: House) -> None:
+async def test_more_than_may_move_keeps_the_period(house: House) -> None:
     old = await period(house, 50, 43)
     runs = await house.execution(await house.workflow(), days_ago=45, status=None)
     answer = await house.pool.fetchval("SELECT workflow.drop_event_period($1, $2, 0, 1)", old, [runs])
@@ -239,7 +239,7 @@ async def test_only_a_period_that_is_over_is_dropped(house: House, part: str) ->
     )
 
 
-async def test_the_engine_writes_on_while_partitions_come_and_go(house: House) -> None:
+async def test_the_engine_writes_on_while_periods_come_and_go(house: House) -> None:
     for first in range(60, 45, -3):
         await period(house, first, first - 3)
     workflow = await house.workflow()
@@ -272,7 +272,7 @@ async def test_the_engine_writes_on_while_partitions_come_and_go(house: House) -
     assert [event.position for event in page.events] == sorted(event.position for event in page.events)
 
 
-async def test_a_busy_log_puts_a_partition_off(house: House) -> None:
+async def test_a_busy_log_puts_a_period_off(house: House) -> None:
     async with house.pool.acquire() as connection, connection.transaction():
         await connection.fetch("SELECT * FROM events")  # holds a lock of each partition, the catch-all included
         await house.periods(4).tend(NOW)
@@ -288,13 +288,24 @@ async def test_the_worker_still_changes_no_event(house: House, statement: str) -
         await house.pool.execute(statement)
 
 
-async def test_partitions_are_not_to_be_read_past_the_policies(house: House) -> None:
-    async with house.serving.connection(scope()) as connection:
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await connection.fetch("SELECT * FROM events_other")
+async def test_a_period_has_the_policies_of_the_log(house: House) -> None:
+    made = await period(house, 50, 43)
+    execution = await house.execution(await house.workflow(), days_ago=45)
+    assert await part_of(house, execution) == {made}
+    for part in (made, "events_other", "events_default"):
+        async with house.serving.connection(scope()) as connection:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.fetch(f"SELECT * FROM {part}")
+    # Were a grant given by mistake, a tenant would still see none but its own.
+    async with house.admin.transaction():
+        await house.admin.execute(f"GRANT SELECT ON workflow.{made} TO agentic_workflow")
+    for tenant, rows in ((TENANT, 4), (STRANGER, 0)):
+        async with house.serving.connection(scope(tenant)) as connection:
+            assert await connection.fetchval(f"SELECT count(*) FROM {made}") == rows
+            assert await connection.fetchval("SELECT count(*) FROM events") == rows
 
 
-async def test_a_derived_id_with_its_time_lies_in_the_partition_of_that_time(house: House) -> None:
+async def test_a_derived_id_with_its_time_lies_in_the_period_of_that_time(house: House) -> None:
     execution = derived_id_at(ms(NOW), "schedule", "x")
     assert execution == derived_id_at(ms(NOW), "schedule", "x")
     assert execution != derived_id_at(ms(NOW) + 1, "schedule", "x")
