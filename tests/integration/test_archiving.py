@@ -254,23 +254,6 @@ async def test_nothing_goes_before_every_tail_has_read_it(house: House) -> None:
     assert await house.archive() == 1
 
 
-async def test_a_relay_that_never_read_anything_holds_all(house: House) -> None:
-    execution = await house.execution(await house.workflow())
-    await house.follow()
-    await house.admin.execute("DELETE FROM workflow.checkpoints WHERE name = 'relay'")
-    assert await house.archiver().archive_due(NOW) == 0
-    assert await house.live() == {execution}
-
-
-async def test_the_checkpoint_of_a_projection_that_is_no_more_holds_nothing_up(house: House) -> None:
-    await house.execution(await house.workflow())
-    await house.log.save_checkpoint("counters_of_old", 1)
-    async with house.admin.transaction():
-        await house.admin.execute("SELECT FROM workflow.checkpoints WHERE name = 'counters_of_old' FOR UPDATE")
-        assert await house.archive() == 1
-    assert await house.live() == set()
-
-
 async def retried(house: House, workflow: UUID, execution: UUID) -> list[Transition]:
     """Return what a retry would write: another event, and the row as it runs again."""
     again = e.StepScheduled(ms(NOW), "a", 2, {}, ms(NOW) + 1000)
