@@ -33,5 +33,8 @@ def time_of(id_: UUID) -> int:
 
 
 def derived_id(*parts: object) -> UUID:
-    """Return the same UUIDv5 for the same parts: the natural key of something that must not be made twice."""
-    return uuid5(_NAMESPACE, "\x1f".join(str(part) for part in parts))
+    """Return the same UUIDv5 for the same parts: the natural key of something that must not be made twice.
+
+    Its first bit is set: whoever chooses the parts chooses no id that could be one with a time, before the year 6429.
+    """
+    return UUID(int=uuid5(_NAMESPACE, "\x1f".join(str(part) for part in parts)).int | 1 << 127)

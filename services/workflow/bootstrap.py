@@ -10,12 +10,12 @@ from services.workflow.adapters.archive_index import PostgresArchiveIndex
 from services.workflow.adapters.counters import WorkflowCounters
 from services.workflow.adapters.dispatch import SUBJECTS, NatsDispatch
 from services.workflow.adapters.emitted import SHAPES
+from services.workflow.adapters.event_periods import EventPeriods
 from services.workflow.adapters.execution_lists import PostgresExecutionLists
 from services.workflow.adapters.executions import PostgresExecutions
 from services.workflow.adapters.http_requests import HttpRequests
 from services.workflow.adapters.leases import PostgresLeases
 from services.workflow.adapters.object_store import ObjectArchive, open_store
-from services.workflow.adapters.partitions import EventPartitions
 from services.workflow.adapters.pending_waits import PendingWaits
 from services.workflow.adapters.programs import PostgresPrograms
 from services.workflow.adapters.refusals import DeadLetters
@@ -62,6 +62,7 @@ from shared.ids import new_id
 from shared.net.guard import guarded_client, parse_allowed_hosts
 from shared.runtime import Runtime, open_runtime
 from shared.tail.leader import lead
+from shared.tail.relay import CHECKPOINT as RELAY
 
 NAME = "workflow"
 
@@ -76,8 +77,8 @@ def _archived_reads(rt: Runtime, settings: WorkflowSettings) -> WithArchive:
     rt.project(*projections)
     days, metrics = settings.workflow_retention_days, RetentionMetrics(rt.registry)
     objects = ObjectArchive(open_store(settings.workflow_archive_url, Path(settings.data_dir) / "archive"))
-    archiver = Archiver(PostgresArchiveIndex(rt.worker_pool, projections, days), objects, metrics)
-    retain = partial(keep_to_retention, EventPartitions(rt.worker_pool, metrics, days), archiver)
+    archiver = Archiver(PostgresArchiveIndex(rt.worker_pool, projections, days, [RELAY]), objects, metrics)
+    retain = partial(keep_to_retention, EventPeriods(rt.worker_pool, metrics, days), archiver)
     rt.background("retention", partial(lead, rt.worker_pool, "retention", retain))
     return WithArchive(PostgresExecutions(rt.tenants, rt.reader), rt.tenants, objects)
 

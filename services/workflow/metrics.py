@@ -80,7 +80,7 @@ class TriggerMetrics:
 
 
 class RetentionMetrics:
-    """Of the archive and of the log's partitions."""
+    """Of the archive and of the log's periods."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.archived = Counter("agentic_archived_executions", "Executions that were archived.", registry=registry)
@@ -94,12 +94,12 @@ class RetentionMetrics:
         self.too_large = Gauge(
             "agentic_archive_too_large_executions", "Executions that are too large to archive.", registry=registry
         )
-        self.partitions = Gauge("agentic_event_partitions", "Partitions of the log by period.", registry=registry)
-        self.partitions_ahead = Gauge(
-            "agentic_event_partitions_ahead_seconds",
-            "Time until the last partition of the log ends: alarm below a day.",
+        self.periods = Gauge("agentic_event_periods", "Periods of the log.", registry=registry)
+        self.periods_ahead = Gauge(
+            "agentic_event_periods_ahead_seconds",
+            "Time until the last period of the log ends: alarm below a day.",
             registry=registry,
         )
-        self.partitions_dropped = Counter(
-            "agentic_event_partitions_dropped", "Partitions of the log that were dropped.", registry=registry
+        self.periods_dropped = Counter(
+            "agentic_event_periods_dropped", "Periods of the log that were dropped.", registry=registry
         )

@@ -37,7 +37,10 @@ class Projection(Protocol):
         ...
 
     async def digest(self, connection: Connection) -> str:
-        """Return a hash over all rows in a stable order, so that a rebuilt model can be held against the live one."""
+        """Return a hash over all rows, so that a rebuilt model can be held against the live one.
+
+        It is the same in whatever order the rows lie, and takes no memory for each.
+        """
         ...
 
 

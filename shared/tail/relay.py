@@ -21,7 +21,8 @@ from shared.limits import (
 from shared.tail.waker import Waker
 
 _log = logging.getLogger(__name__)
-_NAME = "relay"
+CHECKPOINT = "relay"
+"""The name under which it keeps how far it has read."""
 
 
 class Relay:
@@ -53,7 +54,7 @@ class Relay:
 
     async def run(self) -> None:
         """Relay until cancelled."""
-        self._position = self._saved = await self._log.read_checkpoint(_NAME)
+        self._position = self._saved = await self._log.read_checkpoint(CHECKPOINT)
         with self._waker.listener(facts=True) as listener:
             async with ConfirmedPublisher(self._client) as publisher:
                 while True:
@@ -94,5 +95,5 @@ class Relay:
         """Save the checkpoint, but not so often that its commits slow those of the log."""
         now = asyncio.get_running_loop().time()
         if self._position != self._saved and now - self._saved_at > RELAY_CHECKPOINT_S:
-            await self._log.save_checkpoint(_NAME, self._position)
+            await self._log.save_checkpoint(CHECKPOINT, self._position)
             self._saved, self._saved_at = self._position, now

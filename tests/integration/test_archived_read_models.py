@@ -130,6 +130,23 @@ async def test_nothing_goes_before_the_waits_are_projected(house: House) -> None
         await house.archiver()._archive(plan)
 
 
+async def test_a_relay_that_never_read_anything_holds_all(house: House) -> None:
+    execution = await house.execution(await house.workflow())
+    await house.follow()
+    await house.admin.execute("DELETE FROM workflow.checkpoints WHERE name = 'relay'")
+    assert await house.archiver().archive_due(NOW) == 0
+    assert await house.live() == {execution}
+
+
+async def test_the_checkpoint_of_a_projection_that_is_no_more_holds_nothing_up(house: House) -> None:
+    await house.execution(await house.workflow())
+    await house.log.save_checkpoint("counters_of_old", 1)
+    async with house.admin.transaction():
+        await house.admin.execute("SELECT FROM workflow.checkpoints WHERE name = 'counters_of_old' FOR UPDATE")
+        assert await house.archive() == 1
+    assert await house.live() == set()
+
+
 async def test_a_history_is_read_wherever_it_lies(house: House) -> None:
     execution = await house.execution(await house.workflow())
     before = (await house.log.read_streams([execution]))[execution]

@@ -209,4 +209,14 @@ async def test_no_login_that_serves_can_change_the_past_or_own_a_table(whole: Wh
         list(SERVICES),
     )
     assert [row[0] for row in unprotected] == []
+    within = await admin.fetch(
+        "SELECT c.oid::regclass::text, p.login, p.verb FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
+        "CROSS JOIN (SELECT l.login, v.verb FROM unnest($1::text[]) l (login), "
+        "unnest('{SELECT,INSERT,UPDATE,DELETE,TRUNCATE}'::text[]) v (verb)) p "
+        "WHERE c.relkind = 'r' AND has_table_privilege(p.login, c.oid, p.verb)",
+        [login for schema in SERVICES for login in (dsn.serving(schema), dsn.working(schema))],
+    )
+    assert [tuple(row) for row in within] == [], "a partition is reached through its table alone"
+    parts = await admin.fetchval("SELECT count(*) FROM pg_inherits WHERE inhparent = 'workflow.events'::regclass")
+    assert parts >= 3
     await admin.close()

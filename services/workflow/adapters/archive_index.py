@@ -35,12 +35,23 @@ class Archiving(Protocol):
 
 
 class PostgresArchiveIndex:
-    """Over the worker pool. `default_days` is the platform's retention, None for ever."""
+    """Over the worker pool. `default_days` is the platform's retention, None for ever.
 
-    def __init__(self, pool: "asyncpg.Pool[Any]", projections: Sequence[Archiving], default_days: int | None) -> None:
+    `tails` names whatever else reads the log: what it has not read is not archived. A checkpoint that has another name
+    is one of something that is no more, and holds nothing up.
+    """
+
+    def __init__(
+        self,
+        pool: "asyncpg.Pool[Any]",
+        projections: Sequence[Archiving],
+        default_days: int | None,
+        tails: Sequence[str],
+    ) -> None:
         self._pool = pool
         self._projections = projections
         self._default_days = default_days
+        self._tails = sorted({*tails, *(projection.name for projection in projections)})
 
     async def due(self, midnight: dt.datetime, after: Due | None, limit: int) -> list[Due]:
         """Return workflows with executions that are due, by tenant and id."""
@@ -111,15 +122,14 @@ class PostgresArchiveIndex:
         return len(kept)
 
     async def _hold_tails(self, connection: Connection, upto: int) -> None:
-        """Keep every tail where it is, and raise `TailsBehind` unless all have read the log up to a position.
+        """Keep the tails where they are, and raise `TailsBehind` unless all have read the log up to a position.
 
         A rebuild holds its checkpoint to its end, so that nothing is archived under its eyes.
         """
-        tails = {row["name"]: row["position"] for row in await connection.fetch(_sql.hold_tails)}
-        behind = [name for name, position in tails.items() if position < upto]
-        behind += [projection.name for projection in self._projections if projection.name not in tails]
+        read = {row["name"]: row["position"] for row in await connection.fetch(_sql.hold_tails, self._tails)}
+        behind = [name for name in self._tails if read.get(name, 0) < upto]
         if behind:
-            raise TailsBehind(f"{', '.join(sorted(behind))} did not come to the position {upto} yet")
+            raise TailsBehind(f"{', '.join(behind)} did not come to the position {upto} yet")
 
     async def _delete_attributes(self, connection: Connection, rows: Sequence[StatusRow]) -> None:
         found = [(row, *label) for row in rows for label in searchable_labels(row.attributes, row.tags)]

@@ -63,7 +63,7 @@ SELECT position, tenant_id, stream_id, version, type, data, meta, recorded_at
 FROM events WHERE stream_id = ANY($1::uuid[]) ORDER BY stream_id, version
 
 -- name: hold_tails
-SELECT name, position FROM checkpoints ORDER BY name FOR SHARE
+SELECT name, position FROM checkpoints WHERE name = ANY($1::text[]) ORDER BY name FOR SHARE
 
 -- name: settle_plan
 UPDATE archive_objects

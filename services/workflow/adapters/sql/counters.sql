@@ -66,17 +66,18 @@ INSERT INTO workflow_durations (tenant_id, workflow_id, period, starts_at, bucke
 SELECT tenant_id, workflow_id, period, starts_at, bucket, runs FROM archived_durations
 
 -- name: digest_counters
-SELECT md5(concat_ws(
+-- Sums of hashes, whose size does not grow with the rows.
+SELECT concat_ws(
     '/',
-    (SELECT string_agg(concat_ws(':', workflow_id, execution_count, success_count, failure_count,
-                                 round(total_duration_ms)), ',' ORDER BY workflow_id)
+    (SELECT concat_ws(':', count(*), sum(hash_record_extended(
+        ROW(tenant_id, workflow_id, execution_count, success_count, failure_count, round(total_duration_ms)), 0)))
      FROM workflow_counters),
-    (SELECT string_agg(concat_ws(':', workflow_id, period, extract(epoch FROM starts_at), started, completed, failed,
-                                 cancelled), ',' ORDER BY workflow_id, period, starts_at)
+    (SELECT concat_ws(':', count(*), sum(hash_record_extended(
+        ROW(tenant_id, workflow_id, period, starts_at, started, completed, failed, cancelled), 0)))
      FROM workflow_periods),
-    (SELECT string_agg(concat_ws(':', workflow_id, period, extract(epoch FROM starts_at), bucket, runs), ','
-                       ORDER BY workflow_id, period, starts_at, bucket)
-     FROM workflow_durations)))
+    (SELECT concat_ws(':', count(*), sum(hash_record_extended(
+        ROW(tenant_id, workflow_id, period, starts_at, bucket, runs), 0)))
+     FROM workflow_durations))
 
 -- name: of_executions
 SELECT id, workflow_id, started_at, completed_at FROM executions WHERE id = ANY($1::uuid[])

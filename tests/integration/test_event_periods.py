@@ -1,8 +1,9 @@
-"""The log in partitions: made ahead of time, dropped when archived, and never in the way of the engine."""
+"""The log in periods: made ahead of time, dropped when archived, and never in the way of the engine."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4, uuid5
 
 import asyncpg
@@ -10,14 +11,14 @@ import pytest
 import pytest_asyncio
 
 from services.workflow import limits
-from services.workflow.adapters.partitions import days_of_period
+from services.workflow.adapters.event_periods import days_of_period
 from services.workflow.app.ports import StatusRow, Transition
 from services.workflow.domain import events as e
 from shared.eventstore.errors import ConcurrentAppend
 from shared.eventstore.event import NewEvent
-from shared.ids import derived_id_at
+from shared.ids import derived_id, derived_id_at
 from tests.conftest import Backbone
-from tests.fixtures.retained import DAY, NOW, TENANT, House, id_at, ms, new_events, retained, scope
+from tests.fixtures.retained import DAY, NOW, STRANGER, TENANT, House, id_at, ms, new_events, retained, scope
 
 TODAY = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
 
@@ -28,17 +29,17 @@ async def house(backbone: Backbone, tmp_path: Path) -> AsyncIterator[House]:
         yield made
 
 
-async def period(house: House, first: int, last: int) -> str:
-    """Make the partition of the days from `first` to `last` ago; return its name."""
-    made = await house.pool.fetchval(
-        "SELECT workflow.make_event_period($1, $2)", TODAY - first * DAY, TODAY - last * DAY
+async def period(house: House, first: int, last: int, most_rows: int = 0, by: Any = None) -> str:
+    """Make the period of the days from `first` to `last` ago; return its name."""
+    made = await (by or house.pool).fetchval(
+        "SELECT workflow.make_event_period($1, $2, $3)", TODAY - first * DAY, TODAY - last * DAY, most_rows
     )
     assert made
     return f"events_p{TODAY - first * DAY:%Y%m%d}"
 
 
 async def parts(house: House) -> list[str]:
-    return [found.part for found in await house.partitions().periods()]
+    return [found.part for found in await house.periods().periods()]
 
 
 async def part_of(house: House, execution: UUID) -> set[str]:
@@ -54,31 +55,73 @@ async def add(house: House, execution: UUID, version: int) -> None:
 
 
 @pytest.mark.parametrize(("shortest", "days"), [(None, 91), (1, 1), (7, 1), (30, 7), (365, 28), (3650, 28)])
-def test_partitions_are_few_and_no_wider_than_a_retention_needs(shortest: int | None, days: int) -> None:
+def test_periods_are_few_and_no_wider_than_a_retention_needs(shortest: int | None, days: int) -> None:
     assert days_of_period(shortest) == days
 
 
-async def test_partitions_are_made_ahead_and_once(house: House) -> None:
-    await house.partitions(8).tend(NOW)
-    made = await house.partitions().periods()
-    assert made[-1].ends >= NOW + limits.PARTITIONS_AHEAD_DAYS * DAY
+async def test_periods_are_made_ahead_and_once(house: House) -> None:
+    await house.periods(8).tend(NOW)
+    made = await house.periods().periods()
+    assert made[-1].ends >= NOW + limits.PERIODS_AHEAD_DAYS * DAY
     assert [a.to_id for a in made[:-1]] == [b.from_id for b in made[1:]]
-    assert house.metrics.partitions_ahead._value.get() >= 3 * 86400
-    await house.partitions(8).tend(NOW)
-    assert await house.partitions().periods() == made
+    assert house.metrics.periods_ahead._value.get() >= 3 * 86400
+    await house.periods(8).tend(NOW)
+    assert await house.periods().periods() == made
 
 
-async def test_where_no_partition_was_made_the_engine_goes_on(house: House) -> None:
+async def test_where_no_period_was_made_the_engine_goes_on(house: House) -> None:
     workflow = await house.workflow()
     await house.execution(workflow, days_ago=-2.5)
     late = await house.execution(workflow, days_ago=-3.5)
     assert await part_of(house, late) == {"events_default"}
-    await house.partitions(4).tend(NOW)
-    covered = [(p.from_id, p.to_id) for p in await house.partitions().periods()]
-    assert not any(low <= late < high for low, high in covered)
-    assert house.metrics.partitions_ahead._value.get() > 3 * 86400
-    assert await part_of(house, id_at(NOW)) == set()
     assert len(await house.reads.history(scope(), late)) == 4
+
+
+async def test_what_the_catch_all_has_of_a_period_moves_into_it(house: House) -> None:
+    workflow = await house.workflow()
+    early = await house.execution(workflow, days_ago=900)
+    late = [await house.execution(workflow, days_ago=-days) for days in (2.1, 2.5, 3.5)]
+    before = await house.log.read_streams(late)
+    await house.periods(4).tend(NOW)
+    assert house.metrics.periods_ahead._value.get() >= 3 * 86400
+    made = await house.periods().periods()
+    assert [a.to_id for a in made[:-1]] == [b.from_id for b in made[1:]]
+    for execution in late:
+        assert await part_of(house, execution) == {p.part for p in made if p.from_id <= execution < p.to_id}
+    assert await part_of(house, early) == {"events_default"}
+    assert await house.log.read_streams(late) == before
+    with pytest.raises(ConcurrentAppend):
+        await add(house, late[0], 4)
+    await add(house, late[0], 5)
+
+
+async def test_more_than_may_move_puts_a_period_off_by_a_day(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "PERIOD_ROWS_MOVED_IN", 3)
+    late = await house.execution(await house.workflow(), days_ago=-2.5)
+    await house.periods(4).tend(NOW)
+    assert house.metrics.periods_ahead._value.get() >= 3 * 86400
+    assert not any(p.from_id <= late < p.to_id for p in await house.periods().periods())
+    assert await part_of(house, late) == {"events_default"}
+
+
+async def test_whoever_reads_while_events_move_finds_each(house: House) -> None:
+    late = await house.execution(await house.workflow(), days_ago=-2.5)
+    async with house.pool.acquire() as reader:
+        pid = await reader.fetchval("SELECT pg_backend_pid()")
+        async with house.admin.transaction():
+            made = await period(house, -2, -3, most_rows=4, by=house.admin)
+            reading = asyncio.create_task(reader.fetchval("SELECT count(*) FROM events"))
+            while not await house.pool.fetchval("SELECT cardinality(pg_blocking_pids($1))", pid):
+                await asyncio.sleep(0.01)
+        assert await reading == 4
+    assert await part_of(house, late) == {made}
+
+
+async def test_ids_that_a_tenant_can_choose_lie_in_no_period(house: House) -> None:
+    for n in range(300):
+        await add(house, derived_id("event-trigger", TENANT, n), 1)
+    rows = await house.admin.fetch("SELECT DISTINCT tableoid::regclass::text FROM workflow.events")
+    assert [row[0] for row in rows] == ["workflow.events_other"]
 
 
 @pytest.mark.parametrize("place", ["period", "other", "default"])
@@ -92,7 +135,7 @@ async def test_a_version_is_given_once_wherever_the_stream_lies(house: House, pl
         await add(house, stream, 1)
 
 
-async def test_a_partition_goes_when_all_that_it_holds_is_archived(house: House) -> None:
+async def test_a_period_goes_when_all_that_it_holds_is_archived(house: House) -> None:
     old, kept = await period(house, 50, 43), await period(house, 43, 36)
     workflow = await house.workflow()
     gone = [await house.execution(workflow, days_ago=44 + n) for n in range(3)]
@@ -100,18 +143,18 @@ async def test_a_partition_goes_when_all_that_it_holds_is_archived(house: House)
     before = (await house.log.read_streams(gone))[gone[0]]
     await house.archive()
     assert await part_of(house, gone[0]) == {old}
-    await house.partitions().tend(NOW)
+    await house.periods().tend(NOW)
     assert old not in await parts(house)
     assert kept in await parts(house)
     assert await house.logged() == {stays}
     assert await house.reads.history(scope(), gone[0]) == before
-    assert house.metrics.partitions_dropped._value.get() == 1
+    assert house.metrics.periods_dropped._value.get() == 1
 
 
-async def test_what_still_runs_moves_out_of_the_partition_first(house: House) -> None:
+async def test_what_still_runs_moves_out_of_the_period_first(house: House) -> None:
     old = await period(house, 50, 43)
     workflow = await house.workflow()
-    for _ in range(limits.PARTITION_SURVIVING_SHARE):
+    for _ in range(limits.PERIOD_SURVIVING_SHARE):
         await house.execution(workflow, days_ago=45)
     runs = await house.execution(workflow, days_ago=45, status=None)
     definition = id_at(NOW - 45 * DAY)  # a stream that no execution has
@@ -119,7 +162,7 @@ async def test_what_still_runs_moves_out_of_the_partition_first(house: House) ->
     await house.archive()
     positions = [event.position for event in (await house.log.read_streams([runs]))[runs]]
     last = await house.log.last_position()
-    await house.partitions().tend(NOW)
+    await house.periods().tend(NOW)
     assert old not in await parts(house)
     assert await house.logged() == {runs, definition}
     assert await part_of(house, runs) == {"events_default"}
@@ -130,22 +173,22 @@ async def test_what_still_runs_moves_out_of_the_partition_first(house: House) ->
     assert await house.log.last_position() > last
 
 
-async def test_a_partition_that_many_need_stays_and_loses_only_what_is_archived(house: House) -> None:
+async def test_a_period_that_many_need_stays_and_loses_only_what_is_archived(house: House) -> None:
     old = await period(house, 50, 43)
     workflow, long = await house.workflow(), await house.workflow(retention_days=3650)
     gone = [await house.execution(workflow, days_ago=45) for _ in range(3)]
     kept = {await house.execution(long, days_ago=45) for _ in range(3)}
     await house.archive()
-    await house.partitions().tend(NOW)
+    await house.periods().tend(NOW)
     assert old in await parts(house)
     assert await house.logged() == kept
     assert len(await house.reads.history(scope(), gone[0])) == 4
 
 
-async def test_without_retention_no_partition_with_executions_goes(house: House) -> None:
+async def test_without_retention_no_period_with_executions_goes(house: House) -> None:
     old = await period(house, 50, 43)
     execution = await house.execution(await house.workflow(), days_ago=45)
-    await house.partitions(None).tend(NOW)
+    await house.periods(None).tend(NOW)
     assert old in await parts(house)
     assert await part_of(house, execution) == {old}
 
@@ -164,7 +207,7 @@ async def test_what_came_after_the_look_moves_too(house: House) -> None:
     assert await house.logged() == {late}
 
 
-async def test_more_than_may_move_keeps_the_partition(house: House) -> None:
+async def test_more_than_may_move_keeps_the_period(house: House) -> None:
     old = await period(house, 50, 43)
     runs = await house.execution(await house.workflow(), days_ago=45, status=None)
     answer = await house.pool.fetchval("SELECT workflow.drop_event_period($1, $2, 0, 1)", old, [runs])
@@ -183,7 +226,7 @@ async def test_only_a_period_that_is_over_is_dropped(house: House, part: str) ->
     )
 
 
-async def test_the_engine_writes_on_while_partitions_come_and_go(house: House) -> None:
+async def test_the_engine_writes_on_while_periods_come_and_go(house: House) -> None:
     for first in range(60, 45, -3):
         await period(house, first, first - 3)
     workflow = await house.workflow()
@@ -205,24 +248,24 @@ async def test_the_engine_writes_on_while_partitions_come_and_go(house: House) -
     writing = asyncio.create_task(engine())
     while not written:
         await asyncio.sleep(0)
-    await house.partitions(1).tend(NOW)
+    await house.periods(1).tend(NOW)
     stop.set()
     await writing
     assert len(await parts(house)) < 12
-    assert house.metrics.partitions_dropped._value.get() >= 1
+    assert house.metrics.periods_dropped._value.get() >= 1
     page = await house.log.read_page(0, 10**9)
     assert {event.stream_id for event in page.events} == await house.logged()
     assert set(written) <= await house.logged()
     assert [event.position for event in page.events] == sorted(event.position for event in page.events)
 
 
-async def test_a_busy_log_puts_a_partition_off(house: House) -> None:
+async def test_a_busy_log_puts_a_period_off(house: House) -> None:
     async with house.pool.acquire() as connection, connection.transaction():
         await connection.fetch("SELECT * FROM events")  # holds a lock of each partition, the catch-all included
-        await house.partitions(4).tend(NOW)
+        await house.periods(4).tend(NOW)
         assert len(await parts(house)) == 1
-    await house.partitions(4).tend(NOW)
-    assert house.metrics.partitions_ahead._value.get() >= 3 * 86400
+    await house.periods(4).tend(NOW)
+    assert house.metrics.periods_ahead._value.get() >= 3 * 86400
 
 
 @pytest.mark.parametrize("statement", ["DELETE FROM events", "UPDATE events SET data = ''", "DROP TABLE events_other"])
@@ -232,13 +275,24 @@ async def test_the_worker_still_changes_no_event(house: House, statement: str) -
         await house.pool.execute(statement)
 
 
-async def test_partitions_are_not_to_be_read_past_the_policies(house: House) -> None:
-    async with house.serving.connection(scope()) as connection:
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await connection.fetch("SELECT * FROM events_other")
+async def test_a_period_has_the_policies_of_the_log(house: House) -> None:
+    made = await period(house, 50, 43)
+    execution = await house.execution(await house.workflow(), days_ago=45)
+    assert await part_of(house, execution) == {made}
+    for part in (made, "events_other", "events_default"):
+        async with house.serving.connection(scope()) as connection:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.fetch(f"SELECT * FROM {part}")
+    # Were a grant given by mistake, a tenant would still see none but its own.
+    async with house.admin.transaction():
+        await house.admin.execute(f"GRANT SELECT ON workflow.{made} TO agentic_workflow")
+    for tenant, rows in ((TENANT, 4), (STRANGER, 0)):
+        async with house.serving.connection(scope(tenant)) as connection:
+            assert await connection.fetchval(f"SELECT count(*) FROM {made}") == rows
+            assert await connection.fetchval("SELECT count(*) FROM events") == rows
 
 
-async def test_a_derived_id_with_its_time_lies_in_the_partition_of_that_time(house: House) -> None:
+async def test_a_derived_id_with_its_time_lies_in_the_period_of_that_time(house: House) -> None:
     execution = derived_id_at(ms(NOW), "schedule", "x")
     assert execution == derived_id_at(ms(NOW), "schedule", "x")
     assert execution != derived_id_at(ms(NOW) + 1, "schedule", "x")

@@ -2,7 +2,7 @@
 SELECT part, from_id, to_id, bytes FROM workflow.event_periods()
 
 -- name: make
-SELECT workflow.make_event_period($1, $2)
+SELECT workflow.make_event_period($1, $2, $3)
 
 -- name: shortest
 SELECT least((SELECT min(days) FROM retention_policies), (SELECT min(retention_days) FROM workflows), $1::integer)
