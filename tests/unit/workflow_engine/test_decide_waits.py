@@ -178,3 +178,19 @@ def test_what_cannot_be_published_fails_the_step(fields: dict[str, Any], code: s
 def test_what_a_holder_begins_with_is_bounded_too() -> None:
     run = given(foreach("f", ["{input.big}", "{input.big}"], tool("t")), input_={"big": "x" * MAX_TASK_PAYLOAD_BYTES})
     assert run.error.code == "payload_too_large"
+
+
+def test_an_assignee_that_cannot_be_kept_fails_the_step() -> None:
+    run = given(approval("ok", assignees=["user:1", "{input.boss}"]), input_={"boss": "user:\0"})
+    assert run.error.code == "bad_assignees"
+
+
+@pytest.mark.parametrize("step", [approval("w", title="{input}"), wait("w", "{input}")])
+def test_a_name_that_cannot_be_kept_fails_the_step(step: dict[str, Any]) -> None:
+    assert given(step, input_="a\0b").error.code == "bad_wait_name"
+
+
+@pytest.mark.parametrize("step", [approval("w", title="{input}"), wait("w", "{input}")])
+def test_a_name_that_is_no_text_is_made_one(step: dict[str, Any]) -> None:
+    [asked] = [event for event in given(step, input_=5).new if isinstance(event, StepWaiting)]
+    assert asked.name == "5"
