@@ -75,13 +75,17 @@ class States:
                 missing.append(execution_id)
             else:
                 found[execution_id] = state
-        if missing:
-            # In this order: a snapshot that is taken between the two reads overlaps with the events, and leaves no gap.
-            streams = await self._store.read_streams(missing)
-            snapshots = await self._store.load_snapshots(missing)
-            for execution_id in missing:
-                found[execution_id] = self._fold(execution_id, snapshots.get(execution_id), streams[execution_id])
-            await self._look_in_archive(found, missing)
+        return found | await self.load_recorded(missing)
+
+    async def load_recorded(self, ids: Sequence[UUID]) -> dict[UUID, ExecutionState | None]:
+        """Return the states as recorded, whatever the cache says; None where there is no such execution."""
+        if not ids:
+            return {}
+        # In this order: a snapshot that is taken between the two reads overlaps with the events, and leaves no gap.
+        streams = await self._store.read_streams(ids)
+        snapshots = await self._store.load_snapshots(ids)
+        found = {id_: self._fold(id_, snapshots.get(id_), streams[id_]) for id_ in ids}
+        await self._look_in_archive(found, ids)
         return found
 
     def keep(self, state: ExecutionState) -> None:
@@ -107,7 +111,7 @@ class States:
         """Drop every state."""
         self._states.clear()
 
-    async def _look_in_archive(self, found: dict[UUID, ExecutionState | None], missing: list[UUID]) -> None:
+    async def _look_in_archive(self, found: dict[UUID, ExecutionState | None], missing: Sequence[UUID]) -> None:
         """What is not in the log, or ended, may be archived: the events of such may be there for a while longer."""
         doubtful = [i for i in missing if (state := found[i]) is None or state.ended]
         if doubtful:
