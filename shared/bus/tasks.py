@@ -68,6 +68,11 @@ def too_deep() -> TaskError:
     return TaskError("nesting_too_deep", f"The result is nested deeper than {NESTING_MAX} levels.")
 
 
+def bad_text() -> TaskError:
+    """Return why a result is not taken that has a text in it that cannot be kept (see `shared.texts`)."""
+    return TaskError("result_bad_text", "The result has a text with U+0000 or half of a surrogate pair in it.")
+
+
 def task_id_of(execution_id: UUID, step_path: str, attempt: int) -> str:
     """Return the id of one attempt at one step."""
     return f"{execution_id}/{step_path}/{attempt}"

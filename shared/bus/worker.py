@@ -16,7 +16,7 @@ from shared.bus.envelope import EnvelopeDecoder, encode_item, pack
 from shared.bus.fair_slots import Displaced, FairSlots
 from shared.bus.inbox import Inbox
 from shared.bus.outbox import ResultOutbox
-from shared.bus.tasks import HEARTBEAT_S, PARTITIONS, Task, TaskError, TaskResult, too_deep
+from shared.bus.tasks import HEARTBEAT_S, PARTITIONS, Task, TaskError, TaskResult, bad_text, too_deep
 from shared.errors import InvalidInput, PlatformError, Unavailable
 from shared.limits import TASK_ATTEMPT_MAX, TASK_PRIORITY_MAX, TASKS_HELD_MAX, WORKER_LOOK_S
 from shared.nesting import is_deep, may_be_deep
@@ -182,11 +182,16 @@ class TaskWorker:
 
 
 def _encoded(task: Task, result: TaskResult) -> bytes:
-    """Return a result as it is sent. What is nested too deeply could not be read, with all else in its message."""
+    """Return a result as it is sent.
+
+    What is nested too deeply could not be read, with all else in its message; a bad text cannot even be encoded.
+    """
     try:
         encoded = encode_item(result)
     except RecursionError:
         deep = True
+    except UnicodeEncodeError:
+        return encode_item(_result(task, "error", error=bad_text()))
     else:
         deep = may_be_deep(encoded) and (is_deep(result.output) or is_deep(result.error and result.error.details))
     return encode_item(_result(task, "error", error=too_deep())) if deep else encoded

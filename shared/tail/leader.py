@@ -7,6 +7,7 @@ from typing import Any
 
 import asyncpg
 
+from shared.db.outages import DATABASE_AWAY
 from shared.limits import LEADER_RETRY_S
 
 _log = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ async def lead(pool: "asyncpg.Pool[Any]", name: str, work: Callable[[], Awaitabl
                             await connection.execute(
                                 "SELECT pg_advisory_unlock(hashtext(current_schema()), hashtext($1))", name
                             )
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (*DATABASE_AWAY, asyncpg.PostgresError) as error:
             _log.warning("%s pauses: %s", name, error)
         await asyncio.sleep(LEADER_RETRY_S)
 

@@ -9,6 +9,7 @@ import msgspec
 from faststream.nats import NatsBroker, NatsMessage
 
 from shared.bus.broker import whole_message
+from shared.db.outages import DATABASE_AWAY
 from shared.eventstore.ports import EventLog
 from shared.tail.projection import Projection, rebuild
 
@@ -48,7 +49,7 @@ class Rebuilder:
         _log.warning("the projection %s is built anew", wanted.name)
         try:
             return msgspec.json.encode(await rebuild(projection, self._log, self._pool))
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (*DATABASE_AWAY, asyncpg.PostgresError) as error:
             _log.exception("the projection %s stays as it was", wanted.name)
             return _refused("unavailable", f"It stays as it was: {type(error).__name__}.")
 

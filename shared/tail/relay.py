@@ -9,9 +9,11 @@ from nats.aio.client import Client
 
 from shared.bus.cloudevents import Fact, Shape, fact_of
 from shared.bus.confirmed import ConfirmedPublisher
+from shared.errors import Unavailable
 from shared.eventstore.event import RecordedEvent
 from shared.eventstore.ports import EventLog
 from shared.limits import (
+    LEADER_RETRY_S,
     RELAY_ACK_TIMEOUT_S,
     RELAY_BUSY_EVENTS,
     RELAY_CHECKPOINT_S,
@@ -78,12 +80,19 @@ class Relay:
         return None if page.more else len(page.events)
 
     async def _publish(self, publisher: ConfirmedPublisher, events: Sequence[RecordedEvent]) -> bool:
-        """Return whether JetStream has stored them all. A server that dies takes its confirmations with it."""
+        """Return whether JetStream has stored them all. A server that dies takes its confirmations with it.
+
+        What it refuses (a full stream, a stream that is not there yet) is published until it does not.
+        """
         try:
             async with asyncio.timeout(RELAY_ACK_TIMEOUT_S):
                 await publisher.publish([self._fact(event) for event in events])
         except TimeoutError:
             _log.warning("%d events are published again: not all were confirmed", len(events))
+            return False
+        except Unavailable as error:
+            _log.warning("%d events are published again in %g s: %s", len(events), LEADER_RETRY_S, error)
+            await asyncio.sleep(LEADER_RETRY_S)
             return False
         return True
 

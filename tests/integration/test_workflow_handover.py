@@ -22,7 +22,7 @@ from services.workflow.metrics import EngineMetrics
 from shared.bus.inboxes import inbox_prefix
 from shared.bus.outcome import Done, Retry
 from shared.bus.streams import COMMANDS as STREAM
-from shared.bus.tasks import TaskResult, partition_of, result_subject
+from shared.bus.tasks import TaskError, TaskResult, partition_of, result_subject
 from shared.ids import new_id
 from tests.conftest import Backbone
 
@@ -214,6 +214,27 @@ async def test_an_unknown_verb_is_for_later(pair: tuple[Process, Process], monke
     [answer] = await first.handover.answers(SUBJECT, [Nudge(execution(2))])
     assert answer.error is not None
     assert answer.error.retry_after is not None
+
+
+async def test_a_result_that_postgres_would_refuse_becomes_an_error(pair: tuple[Process, Process]) -> None:
+    first, _ = pair
+    await first.own(1)
+    id_ = execution(1)
+    bad = [
+        TaskResult(id_, "output", 1, "ok", [{"a\0": 1}]),
+        TaskResult(id_, "code", 1, "error", error=TaskError("\0", "why")),
+        TaskResult(id_, "details", 1, "error", error=TaskError("a", "b", details={"c": "\0"})),
+    ]
+    good = [
+        TaskResult(id_, "escaped", 1, "ok", "\\u0000"),
+        TaskResult(id_, "error", 1, "error", error=TaskError("a", "b")),
+    ]
+    await first.client.publish(result_subject(1), msgspec.json.encode([*bad, *good]))
+    await until(lambda: len(first.results) == len(bad) + len(good))
+    assert first.results[len(bad) :] == good
+    for heard in first.results[: len(bad)]:
+        assert heard.error is not None
+        assert (heard.status, heard.output, heard.error.code) == ("error", None, "result_bad_text")
 
 
 async def test_a_result_that_came_to_the_wrong_process_is_sent_on(pair: tuple[Process, Process]) -> None:

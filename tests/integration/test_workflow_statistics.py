@@ -153,6 +153,16 @@ async def test_waits_are_pending_until_they_end(kept: Kept, monkeypatch: pytest.
     assert set(KINDS) == {"approval", "event"}
 
 
+async def test_texts_that_postgres_refuses_do_not_stop_the_model(kept: Kept) -> None:
+    tenant = uuid4()
+    row = await _running(kept, tenant, uuid4())
+    await _waiting(kept, row, "pay", name="a\0b", details={"assignees": ["an\0n"]})
+    row = await _over(kept, row, "pay", "decided", by="user:\0", data={"text": "\0"})
+    await kept.project(PendingWaits())
+    [found] = (await kept.waits.page(scope_of(tenant), WaitFilter(), None, 0, 5)).rows
+    assert (found["name"], found["assignees"], found["ended_by"]) == ("a\ufffdb", ["an\ufffdn"], "user:\ufffd")
+
+
 async def test_a_step_that_waits_again_is_pending_again(kept: Kept) -> None:
     tenant = uuid4()
     row = await _running(kept, tenant, uuid4())

@@ -5,17 +5,9 @@ from contextlib import contextmanager
 
 import asyncpg
 
+from shared.db.outages import DATABASE_AWAY
 from shared.errors import Unavailable
 
-# A server that restarts, crashes, is told to stop or has become the standby; connections that it took with it.
-_AWAY = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.ReadOnlySQLTransactionError,
-    OSError,
-)
 _BAD_ROW = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError)
 
 
@@ -24,7 +16,7 @@ def as_unavailable() -> Iterator[None]:
     """Raise `Unavailable` for whatever a database that is away makes of a query."""
     try:
         yield
-    except _AWAY as error:
+    except DATABASE_AWAY as error:
         raise Unavailable("The database does not answer now: try again.", retry_after=1) from error
 
 

@@ -19,6 +19,7 @@ from services.mcp_gateway.limits import (
     RECORDS_PENDING_MAX,
     RECORDS_SETTLE_SECONDS,
 )
+from shared.db.outages import DATABASE_AWAY
 from shared.db.queries import load_queries
 from shared.errors import Unavailable
 from shared.eventstore.errors import ConcurrentAppend
@@ -30,7 +31,7 @@ from shared.tail.waker import Waker
 
 _log = logging.getLogger(__name__)
 _sql = load_queries(Path(__file__).parent / "records.sql")
-_WAITED_OUT = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, Unavailable)
+_WAITED_OUT = (*DATABASE_AWAY, asyncpg.PostgresError, Unavailable)
 
 
 class CallRecords:

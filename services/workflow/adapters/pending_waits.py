@@ -14,6 +14,7 @@ from shared.db.pool import Connection
 from shared.db.queries import load_queries
 from shared.eventstore.event import RecordedEvent
 from shared.ids import derived_id
+from shared.texts import storable
 
 _sql = load_queries(Path(__file__).parent / "sql" / "waits.sql")
 
@@ -22,7 +23,10 @@ _OPEN: _End = (None, None, None, None)
 
 
 class PendingWaits:
-    """What an execution waits for, and how each wait ended. A step that waits again, waits anew."""
+    """What an execution waits for, and how each wait ended. A step that waits again, waits anew.
+
+    Whatever text is in the log is taken: a row that Postgres refused would stop the model for all tenants.
+    """
 
     name = "pending_waits"
     of_facts = True
@@ -43,7 +47,8 @@ class PendingWaits:
             else:
                 over = msgspec.json.decode(event.data, type=StepWaited)
                 answer = msgspec.json.encode(over.data)
-                ended[wait_id(event.stream_id, over.path)] = (_time(over.at), over.outcome, over.by, answer)
+                by = None if over.by is None else storable(over.by)
+                ended[wait_id(event.stream_id, over.path)] = (_time(over.at), over.outcome, by, answer)
         await connection.executemany(_sql.begin, [(*row, *ended[place]) for place, row in begun.items()])
         await connection.executemany(_sql.finish, [(place, *end) for place, end in ended.items() if place not in begun])
 
@@ -78,8 +83,8 @@ def _row(event: RecordedEvent, workflow_id: UUID) -> tuple[Any, ...]:
         workflow_id,
         began.path,
         began.kind,
-        began.name,
-        list(began.details.get("assignees") or ()),
+        storable(began.name),
+        [storable(assignee) for assignee in began.details.get("assignees") or ()],
         msgspec.json.encode(began.details),
         _time(began.at),
         None if began.deadline is None else _time(began.deadline),

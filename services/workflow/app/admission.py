@@ -29,14 +29,16 @@ Tell = Callable[[UUID, UUID, Control, str], Awaitable[Accepted]]
 
 async def tell_all(tell: Tell, tenant_id: UUID, executions: Iterable[UUID], command: Control) -> None:
     """Tell executions something at once. What does not work now is found again by who looks after the slots."""
-    results = await asyncio.gather(
-        *(tell(execution_id, tenant_id, command, ACTOR) for execution_id in executions), return_exceptions=True
-    )
-    for result in results:
-        if isinstance(result, PlatformError):
-            _log.info("an execution is told again later: %s", result.message)
-        elif isinstance(result, BaseException):
-            raise result
+    await asyncio.gather(*(_tell(tell, tenant_id, execution_id, command) for execution_id in executions))
+
+
+async def _tell(tell: Tell, tenant_id: UUID, execution_id: UUID, command: Control) -> None:
+    try:
+        await tell(execution_id, tenant_id, command, ACTOR)
+    except (PlatformError, *OUTAGES) as error:
+        _log.info("the execution %s is told again later: %s", execution_id, error)
+    except Exception:  # noqa: BLE001 - a bug in one execution, which the others of all tenants do not wait for
+        _log.exception("the execution %s could not be told: %s", execution_id, command)
 
 
 class Admission:

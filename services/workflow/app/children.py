@@ -73,12 +73,14 @@ class Children:
         return _running(task, CHILD_QUIET_MS)
 
     async def cancel(self, orphans: Iterable[Orphan]) -> None:
-        """Cancel children that nobody needs. What does not work now is found again by `find_orphans`."""
+        """Cancel children that nobody needs. What does not work now is found again by `watch_orphans`."""
         for orphan in orphans:
             try:
                 await self._door.cancel(orphan.execution_id, orphan.tenant_id, orphan.reason, ACTOR)
-            except PlatformError as error:
-                _log.info("the child %s is not cancelled now: %s", orphan.execution_id, error.message)
+            except (PlatformError, *OUTAGES) as error:
+                _log.info("the child %s is not cancelled now: %s", orphan.execution_id, error)
+            except Exception:  # noqa: BLE001 - a bug in one child must not keep the others running
+                _log.exception("the child %s could not be cancelled", orphan.execution_id)
 
 
 async def watch_orphans(engine: Engine, children: Children, every_s: float) -> None:

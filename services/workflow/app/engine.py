@@ -23,7 +23,7 @@ from services.workflow.app.held import Held, Leaving
 from services.workflow.app.items import Accepted, ControlItem, Item, ResultItem, StartItem, WakeItem
 from services.workflow.app.ports import OUTAGES, Routes, TransitionStore
 from services.workflow.app.recording import Recorder
-from services.workflow.app.recovery import adopt_open_executions, adopt_page, behind, take_up_anew
+from services.workflow.app.recovery import adopt_open_executions, adopt_page, behind, load_each, take_up_anew
 from services.workflow.app.states import States
 from services.workflow.app.tracking import Tracking
 from services.workflow.errors import EngineBusy, PartitionMoving
@@ -155,11 +155,17 @@ class Engine:
             await asyncio.gather(sweeping, return_exceptions=True)
 
     async def orphans(self) -> list[Orphan]:
-        """Return the open children of this process whose parents no longer need them."""
-        children = [(id_, known.parent) for id_, known in self._tracking.open.items() if known.parent is not None]
-        parents = await self._states.load({parent.execution_id for _, parent in children})
-        lost = [id_ for id_, parent in children if not needs(parents[parent.execution_id], parent)]
-        states = await self._states.load(lost)
+        """Return the open children of this process whose parents no longer need them, as is recorded."""
+        children = {id_: known.parent for id_, known in self._tracking.open.items() if known.parent is not None}
+        # What is kept may be ahead of the log, so it only says of which children the log is asked.
+        for load in (self._states.load, self._states.load_recorded):
+            parents = await load_each(load, list({parent.execution_id for parent in children.values()}))
+            children = {
+                id_: parent
+                for id_, parent in children.items()
+                if parent.execution_id in parents and not needs(parents[parent.execution_id], parent)
+            }
+        states = await load_each(self._states.load, list(children))
         return [Orphan(s.id, s.tenant_id, "its parent no longer needs it") for s in states.values() if s is not None]
 
     async def _submit(self, item: Item, done: asyncio.Future[Accepted]) -> Accepted:

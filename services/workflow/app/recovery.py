@@ -1,7 +1,7 @@
 """What the new owner of partitions does first: take up every execution of them that has not ended."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
 from services.workflow.app.ports import OUTAGES, TransitionStore
@@ -13,6 +13,8 @@ from services.workflow.limits import RECOVERY_PAGE
 _log = logging.getLogger(__name__)
 _NOT_HEARD_OF = 0
 FIRST = UUID(int=0)
+
+Load = Callable[[Sequence[UUID]], Awaitable[dict[UUID, ExecutionState | None]]]
 
 
 async def adopt_open_executions(
@@ -38,7 +40,7 @@ async def adopt_page(
     ids = await store.open_executions(partitions, after, RECOVERY_PAGE)
     unknown = [execution_id for execution_id in ids if execution_id not in tracking.open]
     adopted = 0
-    for state in (await _load(states, unknown)).values() if unknown else ():
+    for state in (await load_each(states.load, unknown)).values() if unknown else ():
         if state is None or state.ended:
             continue
         tracking.adopt(state, {path: task_out(state, path, heard_at) for path in state.open_tasks})
@@ -59,7 +61,7 @@ async def take_up_anew(states: States, tracking: Tracking, ids: Sequence[UUID]) 
     """Take over what another process recorded of followed executions: tasks that it began are sent again."""
     for execution_id in ids:
         states.forget(execution_id)
-    for state in (await _load(states, list(ids))).values():
+    for state in (await load_each(states.load, ids)).values():
         if state is not None:
             tracking.hold_against(state, _NOT_HEARD_OF)
             states.keep(state)
@@ -67,10 +69,10 @@ async def take_up_anew(states: States, tracking: Tracking, ids: Sequence[UUID]) 
         _log.info("caught up with %d open executions", len(ids))
 
 
-async def _load(states: States, ids: list[UUID]) -> dict[UUID, ExecutionState | None]:
-    """Fold a page of executions; one that cannot be folded is left as it is, and the others go on."""
+async def load_each(load: Load, ids: Sequence[UUID]) -> dict[UUID, ExecutionState | None]:
+    """Load executions; one that cannot be folded is missing in what is returned, and the others go on."""
     try:
-        return await states.load(ids)
+        return await load(ids)
     except OUTAGES:
         raise
     except Exception:  # noqa: BLE001 - a bug, or data that is newer than this code
@@ -78,7 +80,7 @@ async def _load(states: States, ids: list[UUID]) -> dict[UUID, ExecutionState | 
     found: dict[UUID, ExecutionState | None] = {}
     for execution_id in ids:
         try:
-            found |= await states.load([execution_id])
+            found |= await load([execution_id])
         except OUTAGES:
             raise
         except Exception:  # noqa: BLE001 - as above

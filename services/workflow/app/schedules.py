@@ -69,6 +69,7 @@ class ScheduleStore(Protocol):
         ...
 
 
+_NEVER = Due([], None, skipped=False, cut=False)
 # It may have been refused by another process, and comes as its code.
 _GONE = frozenset({WorkflowNotActive.code, WorkflowNotFound.code})
 
@@ -134,12 +135,18 @@ class Scheduler:
                 raise
             # Today's code cannot read the definition, nor then say when it comes again.
             await self._refused(row, row.next_fire_at, error)
-            return _Todo(row, None, Due([], None, skipped=False, cut=False))
+            return _Todo(row, None, _NEVER)
         trigger = keyed(definition.triggers).get(row.key)
         if trigger is None:
             return None  # the workflow was revised since the row was read, and the row is gone
         await asyncio.sleep(0)  # a page of schedules takes a while to plan, and others want their turn
-        return _Todo(row, trigger, due(trigger, row.next_fire_at, self._clock()))
+        try:
+            planned = due(trigger, row.next_fire_at, self._clock())
+        except Exception as error:  # noqa: BLE001 - a bug, or a time zone that is gone; the others are not to wait for it
+            _log.exception("a schedule of the workflow %s cannot be planned and comes no more", row.workflow_id)
+            await self._refused(row, row.next_fire_at, PlatformError(f"It cannot be planned: {error!r}"))
+            return _Todo(row, None, _NEVER)
+        return _Todo(row, trigger, planned)
 
     async def _pass_over(self, planned: list[_Todo]) -> list[_Todo]:
         """Return what is to be run, with those moments behind it for good that are to have no run.
@@ -208,7 +215,7 @@ class Scheduler:
             "tenant_id": row.tenant_id,
             "workflow_id": row.workflow_id,
             "revision": row.revision,
-            "schedule": scope_of(row.key, moment),
+            "schedule": _told(row.key, moment),
             "code": error.code,
         }
         why = f"workflow {row.workflow_id}: {error.code}: {error.message}"
@@ -225,3 +232,11 @@ class Scheduler:
                 rfc3339(todo.row.next_fire_at),
                 rfc3339(todo.due.moments[0]),
             )
+
+
+def _told(key: ScheduleKey, moment: dt.datetime) -> dict[str, Any]:
+    """Return what people are told of a moment; without the time on the zone's clocks if the zone is known no more."""
+    try:
+        return scope_of(key, moment)
+    except (ValueError, LookupError, OverflowError):
+        return {"time": rfc3339(moment), "cron": key.cron, "timezone": key.timezone}

@@ -93,16 +93,20 @@ class States:
                 missing.append(execution_id)
             else:
                 found[execution_id] = state
-        if missing:
-            # In this order: a snapshot that is taken between the two reads overlaps with the events, and leaves no gap.
-            streams = dict(await self._store.read_streams(missing))
-            snapshots = await self._store.load_snapshots(missing)
-            begun = {i: state for i, snapshot in snapshots.items() if (state := read_snapshot(snapshot)) is not None}
-            if foreign := [i for i in snapshots if i not in begun]:
-                streams |= await self._store.read_streams(foreign, whole=True)
-            for execution_id in missing:
-                found[execution_id] = _fold(execution_id, begun.get(execution_id), streams[execution_id])
-            await self._look_in_archive(found, missing)
+        return found | await self.load_recorded(missing)
+
+    async def load_recorded(self, ids: Sequence[UUID]) -> dict[UUID, ExecutionState | None]:
+        """Return the states as recorded, whatever the cache says; None where there is no such execution."""
+        if not ids:
+            return {}
+        # In this order: a snapshot that is taken between the two reads overlaps with the events, and leaves no gap.
+        streams = dict(await self._store.read_streams(ids))
+        snapshots = await self._store.load_snapshots(ids)
+        begun = {i: state for i, snapshot in snapshots.items() if (state := read_snapshot(snapshot)) is not None}
+        if foreign := [i for i in snapshots if i not in begun]:
+            streams |= await self._store.read_streams(foreign, whole=True)
+        found = {i: _fold(i, begun.get(i), streams[i]) for i in ids}
+        await self._look_in_archive(found, ids)
         return found
 
     def keep(self, state: ExecutionState) -> None:
@@ -128,7 +132,7 @@ class States:
         """Drop every state."""
         self._states.clear()
 
-    async def _look_in_archive(self, found: dict[UUID, ExecutionState | None], missing: list[UUID]) -> None:
+    async def _look_in_archive(self, found: dict[UUID, ExecutionState | None], missing: Sequence[UUID]) -> None:
         """What is not in the log, or ended, may be archived: the events of such may be there for a while longer."""
         doubtful = [i for i in missing if (state := found[i]) is None or state.ended]
         if doubtful:

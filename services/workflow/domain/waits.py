@@ -12,6 +12,7 @@ from services.workflow.domain.step_error import StepError
 from services.workflow.domain.where import child
 from services.workflow.limits import MAX_DELAY_SECONDS
 from shared.errors import PlatformError
+from shared.texts import is_storable
 
 if TYPE_CHECKING:
     from services.workflow.domain.walk import Walk
@@ -43,6 +44,12 @@ class BadAssignees(PlatformError):
     code = "bad_assignees"
 
 
+class BadWaitName(PlatformError):
+    """A template did not give a text by which a wait can be known."""
+
+    code = "bad_wait_name"
+
+
 def begin_delay(walk: "Walk", node: Node, path: str) -> None:
     """Wait for a time."""
     due = _due(walk.render(node, path), walk.now)
@@ -51,7 +58,7 @@ def begin_delay(walk: "Walk", node: Node, path: str) -> None:
 
 def begin_wait(walk: "Walk", node: Node, path: str) -> None:
     """Wait for a signal, or take the first of its name that came already."""
-    name = str(walk.render(node, path)["event"])
+    name = _name(walk.render(node, path)["event"], "event")
     walk.emit(e.StepWaiting(walk.now, path, EVENT, name, walk.deadline(node)))
     take_signals(walk, name)
 
@@ -61,12 +68,19 @@ def begin_approval(walk: "Walk", node: Node, path: str) -> None:
     if not isinstance(node.step, ApprovalStep):
         raise TypeError(f"{node!r} is no approval")
     details = walk.render(node, path)
-    if not all(isinstance(assignee, str) and assignee for assignee in details["assignees"]):
+    if not all(isinstance(name, str) and name and is_storable(name) for name in details["assignees"]):
         raise BadAssignees("Those who may decide are named by texts such as user:<id>.")
     if node.step.form_schema is not None:
         details = {**details, "form_schema": node.step.form_schema}
-    name = details["title"] or node.name
+    name = _name(details["title"] or node.name, "title")
     walk.emit(e.StepWaiting(walk.now, path, APPROVAL, name, walk.deadline(node), details))
+
+
+def _name(name: Any, what: str) -> str:
+    text = str(name)
+    if not is_storable(text):
+        raise BadWaitName(f"The {what} is a text without U+0000 and halves of surrogate pairs.")
+    return text
 
 
 def begin_emit(walk: "Walk", node: Node, path: str) -> None:

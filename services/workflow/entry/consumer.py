@@ -107,9 +107,9 @@ async def listen_to_parents(client: Client, children: Children) -> None:
 async def _settle(client: Client, message: Msg, answers: list[Answer]) -> Outcome:
     """Answer whoever waits. A command that only came at a bad time is delivered again; a wrong one is kept aside."""
     refused = [answer.error for answer in answers if answer.error is not None]
-    pauses = [error.retry_after for error in refused if error.retry_after is not None]
+    pauses = [(error.retry_after, error.message) for error in refused if error.retry_after is not None]
     if pauses:
-        return Retry(max(pauses), refused[0].message)  # whoever waits was told that it is kept, or will be
+        return Retry(*max(pauses))  # whoever waits was told that it is kept, or will be
     reply_to = (message.headers or {}).get(REPLY_TO, "")
     if reply_to.startswith(ANSWERS):  # elsewhere, an answer could be taken for a fact or a result
         await client.publish(reply_to, msgspec.json.encode(answers))

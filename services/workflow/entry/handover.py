@@ -164,17 +164,30 @@ class HandOver:
                 self._spawn(self._ask(subject, some))
 
     async def _ask(self, subject: str, asked: "list[_Asked]") -> None:
+        """Ask an owner. Whatever happens, whoever waits is told."""
+        try:
+            answers = await self._asked(subject, asked)
+        except Exception as error:  # noqa: BLE001 - a bug: it is counted by each who waits, as one in the command is
+            for one in asked:
+                if not one.answered.done():
+                    one.answered.set_exception(error)
+            return
+        for one, answer in zip(asked, answers, strict=True):
+            if not one.answered.done():
+                one.answered.set_result(answer)
+
+    async def _asked(self, subject: str, asked: "list[_Asked]") -> list[Answer]:
         body = b"[" + b",".join(one.command for one in asked) + b"]"
         try:
             reply = await self._client().request(subject, body, timeout=HAND_OVER_S)
             answers = _answers(reply.data)
+            if len(answers) != len(asked):
+                raise InvalidInput(f"{len(answers)} answers to {len(asked)} commands")
         except (NatsError, PlatformError, TimeoutError, msgspec.MsgspecError) as error:
             # Whether they were carried out is unknown: they come again, and then it is said what is the case.
             moving = PartitionMoving(f"The owner does not answer: {error!r}", retry_after=MOVING_RETRY_S)
-            answers = [_refused(one.execution_id, moving) for one in asked]
-        for one, answer in zip(asked, answers, strict=True):
-            if not one.answered.done():
-                one.answered.set_result(answer)
+            return [_refused(one.execution_id, moving) for one in asked]
+        return answers
 
     async def _reply(self, message: Msg) -> None:
         verb = self._verbs.get(_token(message.subject))

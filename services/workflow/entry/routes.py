@@ -22,10 +22,11 @@ from nats.errors import Error as NatsError
 from services.workflow.limits import ASTRAY_RESULTS_MAX, ENGINE_MAX_QUEUED, MAX_STEP_RESULT_BYTES
 from services.workflow.metrics import EngineMetrics
 from shared.bus.envelope import EnvelopeDecoder, encode_item, pack
-from shared.bus.tasks import TaskError, TaskResult, partition_of, result_subject, too_deep
+from shared.bus.tasks import TaskError, TaskResult, bad_text, partition_of, result_subject, too_deep
 from shared.errors import InvalidInput, PlatformError
 from shared.limits import NATS_PENDING_BYTES
 from shared.nesting import is_deep, may_be_deep
+from shared.texts import holds_null, may_hold_null
 
 LOOK = "commands.workflow.look-at-partitions"
 """To all processes: look at the leases. The body (`Taken`) says what its sender decides from now on."""
@@ -135,6 +136,8 @@ class NatsRoutes:
             results = [_bounded(result) for result in results]
         if may_be_deep(message.data) and is_deep([[r.output, r.error and r.error.details] for r in results]):
             results = [_shallow(result) for result in results]
+        if may_hold_null(message.data):
+            results = [_storable(result) for result in results]
         astray = self._take(results)
         if not astray:
             return
@@ -195,3 +198,11 @@ def _shallow(result: TaskResult) -> TaskResult:
     if not is_deep(result.output) and not (result.error and is_deep(result.error.details)):
         return result
     return msgspec.structs.replace(result, status="error", output=None, error=too_deep())
+
+
+def _storable(result: TaskResult) -> TaskResult:
+    """Return a result whose texts fit into any column."""
+    error = result.error
+    if not holds_null([result.output, error and [error.code, error.message, error.details]]):
+        return result
+    return msgspec.structs.replace(result, status="error", output=None, error=bad_text())

@@ -192,3 +192,19 @@ def test_an_id_is_one_for_each_name() -> None:
 def test_a_signal_ends_no_wait_for_another() -> None:
     run = given(parallel("p", wait("w", "go"), wait("v", "stop")))
     assert run.signal("stop", 1).story == ["signal-received", "waited p/v signalled", "completed p/v"]
+
+
+def test_an_assignee_that_cannot_be_kept_fails_the_step() -> None:
+    run = given(approval("ok", assignees=["user:1", "{input.boss}"]), input_={"boss": "user:\0"})
+    assert run.error.code == "bad_assignees"
+
+
+@pytest.mark.parametrize("step", [approval("w", title="{input}"), wait("w", "{input}")])
+def test_a_name_that_cannot_be_kept_fails_the_step(step: dict[str, Any]) -> None:
+    assert given(step, input_="a\0b").error.code == "bad_wait_name"
+
+
+@pytest.mark.parametrize("step", [approval("w", title="{input}"), wait("w", "{input}")])
+def test_a_name_that_is_no_text_is_made_one(step: dict[str, Any]) -> None:
+    [asked] = [event for event in given(step, input_=5).new if isinstance(event, StepWaiting)]
+    assert asked.name == "5"

@@ -14,10 +14,11 @@ from services.workflow.app.starting import Executions
 from services.workflow.domain.events import ExecutionStarted
 from services.workflow.domain.language.errors import DefinitionInvalid, fault
 from services.workflow.domain.language.program import Program
-from services.workflow.domain.schedules import ScheduleKey
+from services.workflow.domain.schedules import ScheduleKey, due
 from services.workflow.errors import StoreAway
 from services.workflow.limits import MAX_MISSED_RUNS
 from services.workflow.metrics import TriggerMetrics
+from shared.ids import new_id
 from tests.unit.workflow_engine.engine_house import NO_ADMISSION, House, Store
 from tests.unit.workflow_engine.scenario import TENANT, WORKFLOW, program_of, transform
 
@@ -204,6 +205,50 @@ async def test_a_definition_that_cannot_be_read_is_kept_aside_and_comes_no_more(
         await plant.scheduler(house).fire_due()
     assert [body["code"] for _, body, _ in plant.buried] == ["definition_invalid"]
     assert plant.places.place is None
+
+
+@pytest.mark.parametrize(
+    ("key", "error"),
+    [
+        (ScheduleKey("1 * * * *", "UTC", 0), OverflowError("date value out of range")),
+        (ScheduleKey("* * * * *", "Europe/Gone", 0), ValueError("there is no time zone 'Europe/Gone'")),
+    ],
+)
+async def test_a_schedule_that_cannot_be_planned_does_not_keep_the_page_from_the_others(
+    key: ScheduleKey, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant = Plant({})
+    good, bad = plant.places.row, msgspec.structs.replace(plant.places.row, key=key, workflow_id=new_id())
+    [trigger] = plant.program.definition.triggers
+    broken = msgspec.structs.replace(trigger, cron="1 * * * *")
+    moves: list[Move] = []
+
+    async def rows(*_: Any) -> list[ScheduleRow]:
+        return [bad, good]
+
+    async def advance(wanted: Sequence[Move]) -> set[ScheduleId]:
+        moves.extend(wanted)
+        return {row.id for row, _ in wanted}
+
+    def keyed(_: Any) -> dict[ScheduleKey, Any]:
+        return {key: broken, good.key: trigger}
+
+    def due_or_not(trigger: Any, *rest: Any) -> Any:
+        if trigger is broken:
+            raise error
+        return due(trigger, *rest)
+
+    monkeypatch.setattr(plant.places, "due", rows)
+    monkeypatch.setattr(plant.places, "advance", advance)
+    monkeypatch.setattr("services.workflow.app.schedules.keyed", keyed)
+    monkeypatch.setattr("services.workflow.app.schedules.due", due_or_not)
+    async with plant.house() as house:
+        assert await plant.scheduler(house).fire_due() == 2
+    assert await plant.times() == ["09:00"]
+    assert moves == [(bad, None), (good, NINE + MINUTE)]
+    [(_, body, why)] = plant.buried
+    assert (body["schedule"]["time"], body["schedule"]["timezone"]) == ("2026-01-05T09:00:00Z", key.timezone)
+    assert repr(error) in why
 
 
 async def test_an_outage_moves_nothing_on() -> None:

@@ -9,8 +9,8 @@ EXECUTION = "execution"
 
 _OF_ANY_STEP = (
     "template_unresolved", "template_too_large", "template_filter_failed", "template_secret_misplaced",
-    "mapping_unresolved", "expression_too_costly", "payload_too_large", "result_too_large", "nesting_too_deep",
-    "step_timeout",
+    "mapping_unresolved", "expression_too_costly", "payload_too_large", "result_too_large", "result_bad_text",
+    "nesting_too_deep", "step_timeout",
 )  # fmt: skip
 _OF_MCP_TOOL = (
     "tool_not_found", "server_disabled", "arguments_invalid", "tool_schema_invalid", "tool_error", "tool_timeout",
@@ -34,6 +34,7 @@ ERROR_CODES: Mapping[str, frozenset[str]] = MappingProxyType(
         "bad_items": frozenset({"foreach"}),
         "bad_delay": frozenset({"delay"}),
         "bad_assignees": frozenset({"approval"}),
+        "bad_wait_name": frozenset({"approval", "wait_for_event"}),
         "bad_subject": frozenset({"emit"}),
         "bad_event_type": frozenset({"emit"}),
         "secrets_unavailable": frozenset({"mcp_tool", "http"}),
