@@ -11,6 +11,7 @@ from shared.db.outages import DATABASE_AWAY
 from shared.limits import LEADER_RETRY_S
 
 _log = logging.getLogger(__name__)
+_REFUSED_OR_AWAY: tuple[type[Exception], ...] = (*DATABASE_AWAY, asyncpg.PostgresError)
 
 
 async def lead(pool: "asyncpg.Pool[Any]", name: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -29,7 +30,7 @@ async def lead(pool: "asyncpg.Pool[Any]", name: str, work: Callable[[], Awaitabl
                             await connection.execute(
                                 "SELECT pg_advisory_unlock(hashtext(current_schema()), hashtext($1))", name
                             )
-        except (*DATABASE_AWAY, asyncpg.PostgresError) as error:
+        except _REFUSED_OR_AWAY as error:
             _log.warning("%s pauses: %s", name, error)
         await asyncio.sleep(LEADER_RETRY_S)
 

@@ -14,6 +14,7 @@ from shared.eventstore.ports import EventLog
 from shared.tail.projection import Projection, rebuild
 
 _log = logging.getLogger(__name__)
+_REFUSED_OR_AWAY: tuple[type[Exception], ...] = (*DATABASE_AWAY, asyncpg.PostgresError)
 
 
 class RebuildProjection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,7 +50,7 @@ class Rebuilder:
         _log.warning("the projection %s is built anew", wanted.name)
         try:
             return msgspec.json.encode(await rebuild(projection, self._log, self._pool))
-        except (*DATABASE_AWAY, asyncpg.PostgresError) as error:
+        except _REFUSED_OR_AWAY as error:
             _log.exception("the projection %s stays as it was", wanted.name)
             return _refused("unavailable", f"It stays as it was: {type(error).__name__}.")
 

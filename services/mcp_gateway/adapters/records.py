@@ -31,7 +31,7 @@ from shared.tail.waker import Waker
 
 _log = logging.getLogger(__name__)
 _sql = load_queries(Path(__file__).parent / "records.sql")
-_WAITED_OUT = (*DATABASE_AWAY, asyncpg.PostgresError, Unavailable)
+_WAITED_OUT: tuple[type[Exception], ...] = (*DATABASE_AWAY, asyncpg.PostgresError, Unavailable)
 
 
 class CallRecords:

@@ -21,6 +21,7 @@ from shared.scope import TenantScope
 
 _log = logging.getLogger(__name__)
 ACTOR = "service:workflow"
+_LATER: tuple[type[Exception], ...] = (PlatformError, *OUTAGES)
 MAKES_ROOM = "a newer execution takes its place"
 
 Tell = Callable[[UUID, UUID, Control, str], Awaitable[Accepted]]
@@ -35,7 +36,7 @@ async def tell_all(tell: Tell, tenant_id: UUID, executions: Iterable[UUID], comm
 async def _tell(tell: Tell, tenant_id: UUID, execution_id: UUID, command: Control) -> None:
     try:
         await tell(execution_id, tenant_id, command, ACTOR)
-    except (PlatformError, *OUTAGES) as error:
+    except _LATER as error:
         _log.info("the execution %s is told again later: %s", execution_id, error)
     except Exception:  # noqa: BLE001 - a bug in one execution, which the others of all tenants do not wait for
         _log.exception("the execution %s could not be told: %s", execution_id, command)

@@ -22,6 +22,7 @@ from shared.scope import TenantScope
 
 _log = logging.getLogger(__name__)
 ACTOR = "service:workflow"
+_LATER: tuple[type[Exception], ...] = (PlatformError, *OUTAGES)
 
 # They may be refused by another process, and come as their codes.
 _FULL = frozenset({ConcurrencyLimit.code, ConcurrencyQueueFull.code})
@@ -77,7 +78,7 @@ class Children:
         for orphan in orphans:
             try:
                 await self._door.cancel(orphan.execution_id, orphan.tenant_id, orphan.reason, ACTOR)
-            except (PlatformError, *OUTAGES) as error:
+            except _LATER as error:
                 _log.info("the child %s is not cancelled now: %s", orphan.execution_id, error)
             except Exception:  # noqa: BLE001 - a bug in one child must not keep the others running
                 _log.exception("the child %s could not be cancelled", orphan.execution_id)
