@@ -64,6 +64,15 @@ class ForkPointUnknown(Unprocessable):
         super().__init__(f"The execution never came to a step {path!r}; it came to: {names}.")
 
 
+class ForkPointUndoes(Unprocessable):
+    """The step undoes what others did: without what these were to be undone for, there is nothing to go on from."""
+
+    code = "fork_point_undoes"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"The step {path!r} undoes another one: fork from one that the execution came to before that.")
+
+
 class WaitNotFound(NotFound):
     """There is no such approval or wait in this tenant."""
 
@@ -173,6 +182,7 @@ STATUSES = {
     "too_many_signals": 409,
     "not_an_assignee": 403,
     "fork_point_unknown": 422,
+    "fork_point_undoes": 422,
     "workflow_in_use": 409,
     "slug_taken": 409,
     "workflow_exists": 409,

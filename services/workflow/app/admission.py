@@ -57,8 +57,10 @@ class Admission:
         Raises `ConcurrencyKeyInvalid`, `ConcurrencyLimit` and `ConcurrencyQueueFull` as well as what the engine does.
         """
         key = rule.key_for(opening_scope(item.execution_id, item.tenant_id, item.input, item.context))
+        # A fork that waited would have forgotten what it took over.
+        when_full = "reject" if item.forked_from is not None and rule.when_full == "queue" else rule.when_full
         wanted = SlotWanted(
-            item.tenant_id, item.workflow_id, key, item.execution_id, rule.limit, rule.when_full, item.priority
+            item.tenant_id, item.workflow_id, key, item.execution_id, rule.limit, when_full, item.priority
         )
         taken = await self._take(wanted, tell)
         item.queued = taken.outcome == "queued"

@@ -130,7 +130,7 @@ class Batch:
         """Make the tasks that follow: what was scheduled just now, or what a worker was not heard of."""
         paths = [event.path for event in events if isinstance(event, StepScheduled)]
         if isinstance(item, WakeItem) and not events:
-            paths = item.lost
+            paths = [] if state.paused_at is not None else item.lost
         unit = self.decided[state.id]
         unit.tasks += [self._task(state, program, path) for path in paths if path in state.open_tasks]
         unit.orphans += children_let_go(state, program, events)

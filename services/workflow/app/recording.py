@@ -1,5 +1,6 @@
 """Writes what a batch decided, then does what may be done once that is durable: publish, answer, wake the tails."""
 
+import logging
 import time
 
 from services.workflow.app.batch import Batch, Decided
@@ -8,9 +9,18 @@ from services.workflow.app.items import Accepted, ControlItem, Item, StartItem
 from services.workflow.app.ports import Dispatch, TransitionStore
 from services.workflow.app.states import States, snapshot_of
 from services.workflow.app.tracking import Tracking
+from services.workflow.domain.state import ExecutionState
 from services.workflow.metrics import EngineMetrics
+from shared.bus.tasks import Task
 from shared.limits import SNAPSHOT_EVERY
 from shared.tail.waker import Waker
+
+_log = logging.getLogger(__name__)
+
+
+def _is_open(state: ExecutionState, task: Task) -> bool:
+    """Whether a worker is still wanted: what came later in the same batch may have ended the step."""
+    return task.step_path in state.open_tasks and state.steps[task.step_path].attempt == task.attempt
 
 
 class Recorder:
@@ -54,7 +64,7 @@ class Recorder:
             else:
                 self._settle(unit, position)
                 recorded.append(unit)
-        tasks = [task for unit in recorded for task in unit.tasks]
+        tasks = [task for unit in recorded for task in unit.tasks if _is_open(unit.state, task[1])]
         if tasks:
             await self._dispatch.send(tasks)
         ends = [unit.ended for unit in recorded if unit.ended is not None]
@@ -65,8 +75,15 @@ class Recorder:
             self._waker.wake(facts=any(unit.facts for unit in decided))
         for unit in recorded:
             if self._passed_a_snapshot(unit):
-                await self._store.save_snapshot(snapshot_of(unit.state))
+                await self._save_snapshot(unit.state)
         return again
+
+    async def _save_snapshot(self, state: ExecutionState) -> None:
+        """Save what spares a long fold. What was decided is recorded: without this it only takes longer to load."""
+        try:
+            await self._store.save_snapshot(snapshot_of(state))
+        except Exception:  # noqa: BLE001 - whatever it is, the others of the batch are not to suffer
+            _log.exception("no snapshot of the execution %s could be saved", state.id)
 
     def _gave_way(self, unit: Decided) -> list[Item]:
         self._states.forget(unit.state.id)

@@ -12,7 +12,7 @@ from services.workflow.app.forking import recorded_before
 from services.workflow.app.items import Accepted, Control, ControlItem, StartItem
 from services.workflow.app.ports import HistoryReader, Programs
 from services.workflow.domain.commands import Decide, Retry, Signal
-from services.workflow.domain.events import Origin, Parent
+from services.workflow.domain.events import EXECUTION_EVENTS, ExecutionStarted, Origin, Parent
 from services.workflow.domain.labels import labels_of
 from services.workflow.domain.language.bounds import json_fault
 from services.workflow.domain.language.program import Program
@@ -82,8 +82,8 @@ class Executions:
         """Check and start; return once that is durable.
 
         Raises `WorkflowNotFound`, `WorkflowNotActive`, `TooLarge`, `InvalidInput`, `InputInvalid`, `AttributesInvalid`,
-        `EngineBusy`, for a fork `ExecutionNotFound` and `ForkPointUnknown`, and for a workflow with a concurrency key
-        what `Admission` has.
+        `EngineBusy`, for a fork `ExecutionNotFound`, `ForkPointUnknown` and `ForkPointUndoes`, and for a workflow with
+        a concurrency key what `Admission` has.
         """
         resolved = await self._programs.resolve(request.tenant_id, request.workflow)
         revision = resolved.revision if request.revision is None else request.revision
@@ -91,6 +91,8 @@ class Executions:
         _check(request, program)
         recorded = {} if request.forked_from is None else await self._recorded(request, request.forked_from, program)
         attributes = request.attributes
+        if request.forked_from is not None:  # what the definition makes of the input is made of this one's
+            attributes = {name: value for name, value in attributes.items() if name not in program.search}
         if program.search or attributes or request.tags:
             scope = opening_scope(request.execution_id, request.tenant_id, request.input, request.context)
             attributes = labels_of(program.search, attributes, request.tags, scope)
@@ -134,7 +136,11 @@ class Executions:
         events = await self._reader.read_stream(TenantScope(request.tenant_id, request.actor), origin.execution_id)
         if not events:
             raise ExecutionNotFound(origin.execution_id)
-        return await recorded_before(events, origin.path, program)
+        started = EXECUTION_EVENTS.decode(events[0].type, events[0].data)
+        if not isinstance(started, ExecutionStarted):
+            raise TypeError(f"the history of {origin.execution_id} does not begin with its start")
+        theirs = await self._programs.load(started.workflow_id, started.revision)
+        return await recorded_before(events, origin.path, theirs, program)
 
 
 def _check(request: Request, program: Program) -> None:

@@ -84,7 +84,7 @@ class Tracking:
                     self._anew(state, now)
                     return
                 case e.ExecutionCompleted() | e.ExecutionFailed() | e.ExecutionCancelled():
-                    self.open.pop(execution_id, None)
+                    self._anew(state, now)  # it has ended, unless it was retried since
                     self._forget_dues_of_ended()
                     return
                 case _:
@@ -123,7 +123,7 @@ class Tracking:
         self.open[state.id] = Open(wakes_at(state), tasks, state.parent, state.version)
         for path in (*state.open_timers, *state.open_waits, *state.open_holders):
             self._push(state.id, state.steps[path].due, state.steps[path].deadline)
-        if any("]/" in path for path in state.steps):
+        if state.open_holders:
             self._push(state.id, state.started_at)  # iterations that were left for the next decision
 
     def hold_against(self, state: ExecutionState, now: int) -> None:
@@ -170,11 +170,13 @@ class Tracking:
     def overdue(self, now: int) -> Iterator[tuple[UUID, list[str]]]:
         """Yield executions with a deadline that has passed, or with tasks whose lease ran out: these are named.
 
-        While an execution is paused no deadline is looked at, a task's neither: nothing would come of it.
+        While an execution is paused nothing of it is looked at: it begins nothing, and time stands still.
         """
         for execution_id, known in self.open.items():
+            if known.deadline == NEVER:
+                continue
             lost = [path for path, task in known.tasks.items() if now - task.heard_at > TASK_LEASE_MS]
-            if lost or (known.deadline != NEVER and _late(known, now)):
+            if lost or _late(known, now):
                 yield execution_id, lost
 
 

@@ -2,7 +2,7 @@
 
 from services.workflow.app.tracking import Tracking
 from services.workflow.limits import TASK_GRACE_MS, TASK_LEASE_MS
-from tests.unit.workflow_engine.scenario import BEGIN, EXECUTION, Scenario, program_of, tool
+from tests.unit.workflow_engine.scenario import BEGIN, EXECUTION, Scenario, foreach, program_of, tool
 
 DAY_MS = 24 * 3600 * 1000
 
@@ -60,4 +60,32 @@ def test_no_deadline_of_a_task_wakes_an_execution_while_it_is_paused() -> None:
     follow(tracking, scenario.at(5_000).pause(), BEGIN + 5_000)
     assert list(tracking.overdue(late)) == []
     follow(tracking, scenario.at(20_000).resume(), BEGIN + 20_000)
-    assert list(tracking.overdue(late)) == [(EXECUTION, [])]
+    assert list(tracking.overdue(late)) == []
+    tracking.heard(EXECUTION, "a", 1, late + 15_000)
+    assert list(tracking.overdue(late + 15_000)) == [(EXECUTION, [])]
+
+
+def test_a_paused_execution_asks_for_no_task_again_before_it_is_resumed() -> None:
+    tracking = Tracking()
+    scenario = follow(tracking, Scenario(program_of([tool("a")])), BEGIN)
+    follow(tracking, scenario.pause(), BEGIN)
+    over = BEGIN + TASK_LEASE_MS + 1
+    assert list(tracking.overdue(over)) == []
+    follow(tracking, scenario.resume(), BEGIN)
+    assert list(tracking.overdue(over)) == [(EXECUTION, ["a"])]
+
+
+def test_what_ended_and_was_retried_at_once_is_followed() -> None:
+    tracking = Tracking()
+    scenario = follow(tracking, Scenario(program_of([tool("a")])), BEGIN)
+    ended = scenario.failed("a", retryable=False).new
+    retried_ = scenario.retry().new
+    tracking.follow(scenario.state, ended + retried_, BEGIN)
+    assert tracking.open[EXECUTION].tasks["a"].attempt == 2
+
+
+def test_a_foreach_that_was_left_for_another_decision_is_woken_by_who_takes_it_up() -> None:
+    tracking = Tracking()
+    scenario = Scenario(program_of([foreach("each", [1], tool("a"))]))
+    tracking.adopt(scenario.state, {})
+    assert tracking.pop_due(BEGIN) == {EXECUTION}
