@@ -15,6 +15,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StreamConfig
 from nats.js.errors import BadRequestError, NotFoundError
 
 from shared.bus.deadletters import bury
+from shared.bus.inboxes import inbox_prefix
 from shared.bus.outcome import Done, Outcome, Poison, Retry
 from shared.bus.streams import ensure_streams
 from shared.limits import CONSUMER_LOOK_S, NATS_PENDING_BYTES, REDELIVERIES_MAX, REDELIVERY_PAUSE_MAX_S
@@ -23,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 Handler = Callable[[Msg], Awaitable[Outcome]]
 
-# How the server says that a consumer of this name, and with another place to deliver to, is there.
+# How the server says that a consumer of this name, made in another way, is there.
 _MADE_MEANWHILE = frozenset({10013, 10148})
 
 
@@ -87,6 +88,8 @@ class DurableReader:
                 ack_policy=AckPolicy.EXPLICIT,
                 ack_wait=wanted.ack_wait_s,
                 max_ack_pending=wanted.max_in_flight,
+                # The same for all replicas: else one of them could move it away from those that were there first.
+                deliver_subject=f"{inbox_prefix(wanted.service)}.{wanted.stream.name}.{wanted.durable}",
                 deliver_policy=DeliverPolicy.NEW if wanted.only_new else DeliverPolicy.ALL,
             ),
             manual_ack=True,

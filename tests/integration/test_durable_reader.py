@@ -81,6 +81,7 @@ async def test_replicas_that_start_at_once_share_one_consumer(backbone: Backbone
             assert await heard.get() == b"%d" % round_
         assert len({each._inbox for each in readers}) == 1
         await asyncio.gather(*(each.drain() for each in readers))
+        await asyncio.gather(*(client.flush() for client in clients))  # the ack comes before what follows
         await js.delete_consumer(str(COMMANDS.name), f"race-{round_}")
     assert heard.empty()
     for client in clients:

@@ -11,7 +11,7 @@ from services.workflow.domain import events as e
 from services.workflow.domain.evolve import evolve
 from services.workflow.domain.language.program import Program
 from services.workflow.domain.language.steps import ON_ERROR, STEPS, ForeachStep, ParallelStep, WorkflowStep
-from services.workflow.domain.state import COMPLETED, ExecutionState
+from services.workflow.domain.state import COMPLETED, ExecutionState, signal_key
 from services.workflow.domain.where import child, holder_of, in_iteration, name_of
 from shared.bus.tasks import task_id_of
 from shared.eventstore.catalogue import DomainEvent
@@ -67,8 +67,8 @@ class _History:
         self._closed: dict[str, DomainEvent] = {}
         self._attempts: set[tuple[str, int]] = set()
         self._scheduled: set[tuple[str, int]] = set()
-        self._signals: set[str] = set()
-        self._taken: set[str] = set()
+        self._signals: set[tuple[str, str]] = set()
+        self._taken: set[tuple[str, str]] = set()
         self._completed: dict[str, int] = {}
         self._undone: list[str] = []
         self._to_undo: list[str] = []
@@ -111,16 +111,19 @@ class _History:
                 self._answered(path, attempt, event)
             case e.StepFailed(path=path, attempt=attempt):
                 self._failed(path, attempt, event)
-            case e.SignalReceived(id=id_):
-                if id_ in self._signals:
-                    self._violated(f"the signal {id_} was recorded twice")
-                self._signals.add(id_)
+            case e.SignalReceived(name=name, id=id_):
+                if (name, id_) in self._signals:
+                    self._violated(f"the signal {name} {id_} was recorded twice")
+                self._signals.add((name, id_))
             case e.StepWaited(path=path, signal_id=signal_id):
-                if path not in state.open_waits:
+                wait = state.open_waits.get(path)
+                if wait is None:
                     self._violated(f"{path} ended a wait that there was not")
-                if signal_id is not None and (signal_id not in state.signals or signal_id in self._taken):
-                    self._violated(f"the signal {signal_id} was taken twice, or never came")
-                self._taken.add(signal_id or "")
+                elif signal_id is not None:
+                    taken = wait.name, signal_id
+                    if signal_key(*taken) not in state.signals or taken in self._taken:
+                        self._violated(f"the signal {' '.join(taken)} was taken twice, or never came")
+                    self._taken.add(taken)
             case e.StepResultHeld(path=path):
                 if path not in state.open_tasks:
                     self._violated(f"a result of {path} was held, and nobody was asked for it")

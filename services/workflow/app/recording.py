@@ -6,7 +6,7 @@ import time
 from services.workflow.app.batch import Batch, Decided
 from services.workflow.app.clock import Clock, now_ms
 from services.workflow.app.items import Accepted, ControlItem, Item, StartItem
-from services.workflow.app.ports import Dispatch, TransitionStore
+from services.workflow.app.ports import OUTAGES, Dispatch, TransitionStore
 from services.workflow.app.states import States, snapshot_of
 from services.workflow.app.tracking import Tracking
 from services.workflow.domain.state import ExecutionState
@@ -82,6 +82,8 @@ class Recorder:
         """Save what spares a long fold. What was decided is recorded: without this it only takes longer to load."""
         try:
             await self._store.save_snapshot(snapshot_of(state))
+        except OUTAGES as error:
+            _log.warning("no snapshot of the execution %s is saved: %r", state.id, error)
         except Exception:  # noqa: BLE001 - whatever it is, the others of the batch are not to suffer
             _log.exception("no snapshot of the execution %s could be saved", state.id)
 
