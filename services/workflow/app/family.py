@@ -18,6 +18,9 @@ CANCEL_CHILD = "commands.workflow.cancel-child"
 """Where lists of `Orphan` are published, on core NATS: what is lost is found again."""
 
 
+_LET_GO = (e.StepCancelled, e.StepFailed)
+
+
 class Orphan(msgspec.Struct, frozen=True):
     """A child execution whose parent no longer needs it."""
 
@@ -36,15 +39,15 @@ def child_id(parent_id: UUID, task_id: str) -> UUID:
 
 def children_let_go(state: ExecutionState, program: Program, events: list[DomainEvent]) -> list[Orphan]:
     """Return the children of steps that ended otherwise than by their child's end."""
-    return [
-        Orphan(
-            child_id(state.id, task_id_of(state.id, event.path, state.steps[event.path].attempt)), state.tenant_id, why
-        )
-        for event, why in ((event, _why_let_go(event)) for event in events)
-        if why is not None
-        and isinstance(event, e.StepCancelled | e.StepFailed)
-        and isinstance(program.nodes[name_of(event.path)].step, WorkflowStep)
-    ]
+    found = []
+    for event in events:
+        if not isinstance(event, _LET_GO):
+            continue  # nearly always
+        why = _why_let_go(event)
+        if why is not None and isinstance(program.nodes[name_of(event.path)].step, WorkflowStep):
+            attempt = state.steps[event.path].attempt
+            found.append(Orphan(child_id(state.id, task_id_of(state.id, event.path, attempt)), state.tenant_id, why))
+    return found
 
 
 def result_for_parent(state: ExecutionState) -> TaskResult | None:
@@ -73,9 +76,9 @@ def needs(parent: ExecutionState | None, child: Parent) -> bool:
     return parent.steps[child.path].attempt == child.attempt
 
 
-def _why_let_go(event: DomainEvent) -> str | None:
+def _why_let_go(event: e.StepCancelled | e.StepFailed) -> str | None:
     if isinstance(event, e.StepCancelled):
         return f"its parent no longer needs it: {event.reason}"
-    if isinstance(event, e.StepFailed) and event.error.code == "step_timeout":
+    if event.error.code == "step_timeout":
         return "its parent waited for it long enough"
     return None
