@@ -10,9 +10,9 @@ from services.workflow.app.states import fold, read_snapshot, state_of
 from services.workflow.domain import events as e
 from services.workflow.domain.evolve import evolve
 from services.workflow.domain.language.program import Program
-from services.workflow.domain.language.steps import ON_ERROR, STEPS, ForeachStep, ParallelStep, WorkflowStep
+from services.workflow.domain.language.steps import HOLDERS, ON_ERROR, STEPS, ForeachStep, ParallelStep, WorkflowStep
 from services.workflow.domain.state import COMPLETED, ExecutionState, signal_key
-from services.workflow.domain.where import child, holder_of, in_iteration, name_of
+from services.workflow.domain.where import child, holder_of, in_iteration, is_inside, name_of
 from shared.bus.tasks import task_id_of
 from shared.eventstore.catalogue import DomainEvent
 from tests.simulation.clients import Clients, kept
@@ -238,10 +238,19 @@ class _History:
         if isinstance(event, e.StepCompleted) and not self._state.steps[path].let_pass:
             self._completed[path] = self._state.version
 
+    def _is_copied(self, path: str) -> bool:
+        """Whether a fork took over a step, or all that completed in it: the origin is who undoes that."""
+        steps = [inner for inner in self._completed if is_inside(inner, path)] if self._holds(path) else [path]
+        done = [self._closed[step] for step in steps if not self._holds(step)]
+        return bool(done) and all(isinstance(event, e.StepCompleted) and event.copied for event in done)
+
+    def _holds(self, path: str) -> bool:
+        return isinstance(self._program().nodes[name_of(path)].step, HOLDERS)
+
     def _what_to_undo(self) -> list[str]:
         nodes = self._program().nodes
         done = sorted(self._completed, key=lambda path: -self._completed[path])
-        return [path for path in done if nodes[name_of(path)].compensation]
+        return [path for path in done if nodes[name_of(path)].compensation and not self._is_copied(path)]
 
     def _at_rest(self) -> None:
         world, state = self._world, self._state

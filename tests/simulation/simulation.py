@@ -68,6 +68,8 @@ class _Run:
         self._clients.bus = self._bus
         self._started = 0
         self._restarting = 0
+        self._last_fault = world.random.choice((0, 2, 3, 4))
+        """The turn of the calm in which all processes but one end for good; 0 for none."""
 
     async def play(self) -> None:
         world = self._world
@@ -98,6 +100,8 @@ class _Run:
                     world.violated(f"a command was never settled: {command.message}")
                 return
             turn += 1
+            if turn == self._last_fault:
+                world.spawn(self._leave_one())
             for state in open_:
                 parent = state.parent
                 if parent is None or state.undoing or needs(self._state(parent.execution_id), parent):
@@ -137,6 +141,12 @@ class _Run:
                 if world.living() and world.weather.hits(world.weather.gone_for_good):
                     continue
                 world.spawn(self._restart(world.random.choice((0.0, 0.5, 4.0))))
+
+    async def _leave_one(self) -> None:
+        """Let the oldest process go on alone, with what it knows of what the others recorded."""
+        await asyncio.sleep(self._world.random.expovariate(50.0))
+        for process in self._world.living()[1:]:
+            process.kill()
 
     async def _restart(self, after: float) -> None:
         self._restarting += 1

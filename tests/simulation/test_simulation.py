@@ -32,7 +32,7 @@ def test_a_seed_tells_the_same_story_each_time(seed: int) -> None:
     ],
 )
 def test_a_bug_that_is_put_in_is_found(bug: str) -> None:
-    failed = first_failing(range(150), PLANTS[bug])
+    failed = first_failing(range(400), PLANTS[bug])
     assert failed is not None
     told = story(failed, PLANTS[bug])
     assert f"python -m tests.simulation --seed {failed.seed} --plant {bug} -v" in told
