@@ -7,7 +7,7 @@ import msgspec
 
 from services.workflow.app.archived import answer_for_archived
 from services.workflow.app.family import Orphan, children_let_go, result_for_parent
-from services.workflow.app.items import ControlItem, Item, ResultItem, StartItem, WakeItem
+from services.workflow.app.items import ANSWERED, ControlItem, Item, ResultItem, StartItem, WakeItem
 from services.workflow.app.ports import Programs, StatusRow, Transition
 from services.workflow.domain import commands as c
 from services.workflow.domain.decide import abandon, decide
@@ -54,7 +54,7 @@ class Batch:
 
         What somebody asked for who no longer waits is not begun: whoever takes commands hears it again.
         """
-        if isinstance(item, StartItem | ControlItem) and item.done.cancelled():
+        if isinstance(item, ANSWERED) and item.done.cancelled():
             return
         state = self._state_for(item)
         if state is None:
@@ -92,8 +92,8 @@ class Batch:
         state = self._states[item.execution_id]
         if state is None and isinstance(item, StartItem):
             state = self._states[item.execution_id] = ExecutionState(item.execution_id, item.tenant_id)
-        unknown = state is None or (isinstance(item, StartItem | ControlItem) and item.tenant_id != state.tenant_id)
-        if unknown and isinstance(item, StartItem | ControlItem):
+        unknown = state is None or (isinstance(item, ANSWERED) and item.tenant_id != state.tenant_id)
+        if unknown and isinstance(item, ANSWERED):
             _refuse(item, ExecutionNotFound(item.execution_id))
         if unknown or state is None:
             return None
@@ -207,7 +207,7 @@ def _result(result: TaskResult, now: int) -> c.Command:
 
 def _meta(item: Item, state: ExecutionState) -> bytes:
     actor, cause = ENGINE, None
-    if isinstance(item, StartItem | ControlItem):
+    if isinstance(item, ANSWERED):
         actor = item.actor
     elif isinstance(item, ResultItem):
         cause = f"{state.key}/{item.result.step_path}/{item.result.attempt}"

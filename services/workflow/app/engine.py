@@ -20,7 +20,7 @@ from services.workflow.app.clock import Clock, now_ms
 from services.workflow.app.fair_queue import FairQueue
 from services.workflow.app.family import Orphan, needs
 from services.workflow.app.held import Held, Leaving
-from services.workflow.app.items import Accepted, ControlItem, Item, ResultItem, StartItem, WakeItem
+from services.workflow.app.items import ANSWERED, Accepted, ControlItem, Item, ResultItem, StartItem, WakeItem
 from services.workflow.app.ports import OUTAGES, Routes, TransitionStore
 from services.workflow.app.recording import Recorder
 from services.workflow.app.recovery import adopt_open_executions, adopt_page, behind, load_each, take_up_anew
@@ -339,7 +339,7 @@ class Engine:
                 _log.exception("a %s of the execution %s was dropped", type(item).__name__, item.execution_id)
                 self._metrics.dropped_items.inc()
                 self._states.forget(item.execution_id)
-                if isinstance(item, StartItem | ControlItem) and not item.done.done():
+                if isinstance(item, ANSWERED) and not item.done.done():
                     item.done.set_exception(error)
                 elif isinstance(item, WakeItem):
                     self._tracking.open.pop(item.execution_id, None)  # else it would be woken again and again

@@ -73,3 +73,6 @@ class WakeItem(msgspec.Struct):
 
 
 Item = StartItem | ControlItem | ResultItem | WakeItem
+
+ANSWERED = (StartItem, ControlItem)
+"""Those for whose answer somebody waits. A tuple: a union would be made anew for each `isinstance`."""

@@ -5,7 +5,7 @@ import time
 
 from services.workflow.app.batch import Batch, Decided
 from services.workflow.app.clock import Clock, now_ms
-from services.workflow.app.items import Accepted, ControlItem, Item, StartItem
+from services.workflow.app.items import ANSWERED, Accepted, Item, StartItem
 from services.workflow.app.ports import OUTAGES, Dispatch, TransitionStore
 from services.workflow.app.states import States, snapshot_of
 from services.workflow.app.tracking import Tracking
@@ -105,7 +105,7 @@ class Recorder:
         else:
             self._states.forget(state.id)  # it ended, or another process follows it, whose writing is not heard of here
         for item in unit.items:
-            if isinstance(item, StartItem | ControlItem) and not item.done.done():
+            if isinstance(item, ANSWERED) and not item.done.done():
                 item.done.set_result(Accepted(state.id, state.status, state.version, position))
 
     def _passed_a_snapshot(self, unit: Decided) -> bool:

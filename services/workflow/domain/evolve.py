@@ -166,7 +166,7 @@ def _close(state: ExecutionState, path: str, at: int, status: str) -> StepState:
 
 def _see(state: ExecutionState, path: str, value: Any) -> None:
     """Show an output to who comes after. What is inside an iteration is seen there alone (`scope_at`)."""
-    if not iteration_around(path):
+    if "[" not in path:
         state.scope[name_of(path)] = value
 
 

@@ -14,7 +14,9 @@ SELECT id, tenant_id, workflow_id, workflow_revision, status, started_at, comple
 FROM executions WHERE id = $1
 
 -- name: ended
-SELECT id FROM executions WHERE id = ANY($1::uuid[]) AND completed_at IS NOT NULL
+SELECT e.id
+FROM unnest($1::uuid[]) AS wanted (id), LATERAL (SELECT * FROM executions x WHERE x.id = wanted.id LIMIT 1) AS e
+WHERE e.completed_at IS NOT NULL
 
 -- name: newest_ended
 SELECT id, tenant_id, workflow_id, workflow_revision, status, started_at, completed_at, version

@@ -11,7 +11,8 @@ SET name = EXCLUDED.name, assignees = EXCLUDED.assignees, details = EXCLUDED.det
 UPDATE waits SET ended_at = $2, outcome = $3, ended_by = $4, answer = $5 WHERE id = $1
 
 -- name: workflows_of
-SELECT id, workflow_id FROM executions WHERE id = ANY($1::uuid[])
+SELECT e.id, e.workflow_id
+FROM unnest($1::uuid[]) AS wanted (id), LATERAL (SELECT * FROM executions x WHERE x.id = wanted.id LIMIT 1) AS e
 
 -- name: archive
 DELETE FROM waits WHERE id = ANY($1::uuid[])
