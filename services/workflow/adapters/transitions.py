@@ -71,6 +71,8 @@ class PostgresTransitions:
     async def _commit(self, transitions: Sequence[Transition]) -> int:
         events = [event for transition in transitions for event in transition.events]
         rows = [transition.row for transition in transitions if transition.row is not None]
+        if not rows:  # nearly always: arrays that are not passed need not be encoded
+            return await self._log.append(events)
         begun = [t.row for t in transitions if t.row is not None and t.events[0].version == 1]
         labels = {row.id: _labels(row) for row in begun if row.attributes or row.tags}
         found = [
