@@ -128,7 +128,7 @@ class Tool:
 def schema_of(struct: type[msgspec.Struct]) -> dict[str, Any]:
     """Return the JSON Schema of a struct, whole in itself."""
     (schema,), components = msgspec.json.schema_components([struct], ref_template="#/$defs/{name}")
-    own = components.pop(schema["$ref"].rpartition("/")[2])
+    own: dict[str, Any] = components.pop(schema["$ref"].rpartition("/")[2])
     own.pop("title", None)
     if components:
         own["$defs"] = components

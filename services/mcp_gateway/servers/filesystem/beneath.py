@@ -7,6 +7,7 @@ is touched, not even to see whether it exists.
 """
 
 import os
+import re
 import stat
 from collections import deque
 from collections.abc import Iterator
@@ -20,6 +21,10 @@ from services.mcp_gateway.servers.filesystem.refusals import outside, refusal_of
 from services.mcp_gateway.servers.tools import ToolRefused
 
 OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+# A backslash parts names elsewhere, control characters deceive readers, and a lone surrogate is no text.
+_UNFIT = re.compile(r"[\\\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -67,7 +72,7 @@ class Root:
             raise ToolRefused("path_invalid", "A path has at least one character; `.` is the root.")
         if len(path.encode(errors="surrogatepass")) > FILE_PATH_MAX_BYTES:
             raise ToolRefused("path_invalid", f"A path has at most {FILE_PATH_MAX_BYTES} bytes.")
-        if "\\" in path or any(ord(sign) < 32 or 0xD800 <= ord(sign) < 0xE000 for sign in path):
+        if _UNFIT.search(path) is not None:
             raise ToolRefused("path_invalid", "A path has no backslash and no control characters; `/` parts names.")
         if path.startswith("/"):
             path = self._relative(path)
@@ -142,12 +147,12 @@ class _Walk:
         if len(self._open) > FILE_PATH_DEPTH_MAX:
             raise _too_deep()
         with suppress(FileExistsError):  # somebody else was first
-            os.mkdir(part, 0o755, dir_fd=self._open[-1])  # noqa: PTH102 - relative to a descriptor
+            os.mkdir(part, 0o755, dir_fd=self._open[-1])
             self._made = True
 
     def _look(self, part: str) -> os.stat_result | None:
         try:
-            return os.stat(part, dir_fd=self._open[-1], follow_symlinks=False)  # noqa: PTH116 - relative to a descriptor
+            return os.stat(part, dir_fd=self._open[-1], follow_symlinks=False)
         except FileNotFoundError:
             return None
 
@@ -155,7 +160,7 @@ class _Walk:
         self._links += 1
         if self._links > FILE_LINKS_MAX:
             raise ToolRefused("path_invalid", "The path leads through links in a circle, or through too many.")
-        target = os.readlink(part, dir_fd=self._open[-1])  # noqa: PTH115 - relative to a descriptor
+        target = os.readlink(part, dir_fd=self._open[-1])
         if target.startswith("/"):
             raise outside()
         self._ahead.extendleft(reversed(target.split("/")))

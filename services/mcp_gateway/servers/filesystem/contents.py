@@ -66,12 +66,12 @@ def write(place: Place, content: bytes, *, overwrite: bool) -> bool:
         finally:
             os.close(descriptor)
         if overwrite:
-            os.replace(beside, place.name, src_dir_fd=place.folder, dst_dir_fd=place.folder)  # noqa: PTH105
+            os.replace(beside, place.name, src_dir_fd=place.folder, dst_dir_fd=place.folder)
         else:  # a link refuses a name that was taken meanwhile, where a rename would not
-            os.link(beside, place.name, src_dir_fd=place.folder, dst_dir_fd=place.folder, follow_symlinks=False)  # noqa: PTH200
+            os.link(beside, place.name, src_dir_fd=place.folder, dst_dir_fd=place.folder, follow_symlinks=False)
     finally:
         with suppress(FileNotFoundError):
-            os.unlink(beside, dir_fd=place.folder)  # noqa: PTH108 - relative to a descriptor
+            os.unlink(beside, dir_fd=place.folder)
     os.fsync(place.folder)
     return place.info is None
 

@@ -37,7 +37,7 @@ def info_of(name: str, info: os.stat_result) -> Info:
 
 
 def shown_name(name: str) -> str:
-    """Return a name as text. Bytes that are no UTF-8 are shown as `\\xe9`; such a file has no path here."""
+    """Return a name as text. Bytes that are no UTF-8 are shown in hexadecimal; such a file has no path here."""
     return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
@@ -50,7 +50,7 @@ def listed(folder: int, after: str, most: int) -> tuple[list[Info], bool]:
     found = []
     for name in names[:most]:
         try:
-            info = os.stat(name, dir_fd=folder, follow_symlinks=False)  # noqa: PTH116 - relative to a descriptor
+            info = os.stat(name, dir_fd=folder, follow_symlinks=False)
         except FileNotFoundError:
             continue  # it went meanwhile
         found.append(info_of(name, info))

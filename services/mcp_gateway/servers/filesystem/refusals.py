@@ -24,7 +24,9 @@ _REFUSALS = {
 
 def outside() -> ToolRefused:
     """Refuse a path that leads out, in the same words whatever lies there."""
-    return ToolRefused("outside_root", "The path leads out of the root. Paths are relative to it, such as `notes/a.txt`.")
+    return ToolRefused(
+        "outside_root", "The path leads out of the root. Paths are relative to it, such as `notes/a.txt`."
+    )
 
 
 def refusal_of(error: OSError) -> ToolRefused:

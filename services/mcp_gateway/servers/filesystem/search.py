@@ -42,7 +42,7 @@ class Match(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Pattern:
-    """A glob: `*` and `?` within a name, `[…]`, and `**` for any number of folders. Without `/` it fits at any depth."""
+    """A glob: `*` and `?` within a name, `[…]`, and `**` for any folders. Without `/` it fits at any depth."""
 
     def __init__(self, text: str) -> None:
         parts = text.split("/")
@@ -51,7 +51,9 @@ class Pattern:
         if len(text) > FILE_PATTERN_MAX_CHARS:
             raise ToolRefused("pattern_invalid", f"A pattern has at most {FILE_PATTERN_MAX_CHARS} characters.")
         kept = [part for part in parts if part not in {"", "."}]
-        self._parts = [None if part == "**" else _compiled(part) for part in (kept if len(parts) > 1 else ["**", *kept])]
+        self._parts = [
+            None if part == "**" else _compiled(part) for part in (kept if len(parts) > 1 else ["**", *kept])
+        ]
 
     def fits(self, path: list[str]) -> bool:
         """Whether a path of these names is meant."""
@@ -147,7 +149,7 @@ class Search:
                 self.stopped_by = "time"
                 return
             try:
-                info = os.stat(name, dir_fd=folder, follow_symlinks=False)  # noqa: PTH116 - relative to a descriptor
+                info = os.stat(name, dir_fd=folder, follow_symlinks=False)
             except OSError:
                 continue  # it went meanwhile
             inner = [*path, name]

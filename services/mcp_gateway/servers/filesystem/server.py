@@ -83,7 +83,8 @@ class FileTools:
         path: Path,
         encoding: HowEncoded = "utf-8",
         offset: Annotated[int, Meta(ge=0, description="The first byte to read.")] = 0,
-        length: Annotated[int, Meta(ge=1, le=FILE_MAX_BYTES, description="How many bytes to read at most.")] | None = None,
+        length: Annotated[int, Meta(ge=1, le=FILE_MAX_BYTES, description="How many bytes to read at most.")]
+        | None = None,
     ) -> ToolOutput:
         """Read a file, or a part of it."""
         with self._root.find(path) as place:
@@ -93,7 +94,7 @@ class FileTools:
                 if length is None and size - offset > FILE_MAX_BYTES:
                     raise ToolRefused(
                         "too_large",
-                        f"The file has {size} bytes and one call reads at most {FILE_MAX_BYTES}: use `offset` and `length`.",
+                        f"The file has {size} bytes, and a call reads {FILE_MAX_BYTES} at most: use `offset` and `length`.",
                     )
                 data = read(descriptor, offset, length or FILE_MAX_BYTES)
             finally:
@@ -106,7 +107,7 @@ class FileTools:
         path: Path,
         content: str,
         encoding: HowEncoded = "utf-8",
-        overwrite: Annotated[bool, Meta(description="Whether a file that is there is replaced.")] = True,  # noqa: FBT002 - tools are called by name
+        overwrite: Annotated[bool, Meta(description="Whether a file that is there is replaced.")] = True,
     ) -> Written:
         """Write a whole file: readers see the old content or the new, never a part. The folder must be there."""
         data = decoded(content, encoding)
@@ -134,19 +135,19 @@ class FileTools:
     def delete_file(
         self,
         path: Path,
-        directory: Annotated[bool, Meta(description="Delete an empty folder instead of a file.")] = False,  # noqa: FBT002 - tools are called by name
+        directory: Annotated[bool, Meta(description="Delete an empty folder instead of a file.")] = False,
     ) -> Deleted:
         """Delete a file, or an empty folder if `directory` is true. Of a link only itself, not what it leads to."""
         parent, name = _last(path)
         with self._root.find(parent) as place:
             folder = _folder(place)
-            info = os.stat(name, dir_fd=folder, follow_symlinks=False)  # noqa: PTH116 - relative to a descriptor
+            info = os.stat(name, dir_fd=folder, follow_symlinks=False)
             if directory:
-                os.rmdir(name, dir_fd=folder)  # noqa: PTH106 - relative to a descriptor
+                os.rmdir(name, dir_fd=folder)
             elif stat.S_ISDIR(info.st_mode):
                 raise ToolRefused("is_a_folder", "What lies there is a folder: set `directory`, if it is empty.")
             else:
-                os.unlink(name, dir_fd=folder)  # noqa: PTH108 - relative to a descriptor
+                os.unlink(name, dir_fd=folder)
         return Deleted(deleted=True)
 
     def search_files(
