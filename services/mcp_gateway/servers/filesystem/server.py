@@ -92,10 +92,7 @@ class FileTools:
             try:
                 size = os.fstat(descriptor).st_size
                 if length is None and size - offset > FILE_MAX_BYTES:
-                    raise ToolRefused(
-                        "too_large",
-                        f"The file has {size} bytes, and a call reads {FILE_MAX_BYTES} at most: use `offset` and `length`.",
-                    )
+                    raise _too_large(size)
                 data = read(descriptor, offset, length or FILE_MAX_BYTES)
             finally:
                 os.close(descriptor)
@@ -199,6 +196,11 @@ def _folder(place: Place) -> int:
     if place.name is not None:
         raise ToolRefused("not_a_folder", "What lies there is no folder.")
     return place.folder
+
+
+def _too_large(size: int) -> ToolRefused:
+    how = "use `offset` and `length`"
+    return ToolRefused("too_large", f"The file has {size} bytes and a call reads {FILE_MAX_BYTES} at most: {how}.")
 
 
 def _last(path: str) -> tuple[str, str]:
