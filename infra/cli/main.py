@@ -20,6 +20,7 @@ _COMMANDS = {
     "workflows": ("infra.cli.workflows", "workflows"),
     "executions": ("infra.cli.listing", "executions"),
     "approvals": ("infra.cli.approvals", "approvals"),
+    "mcp": ("infra.cli.mcp", "mcp"),
     "stats": ("infra.cli.stats", "stats"),
     "events": ("infra.cli.events", "events"),
     "projections": ("infra.cli.projections", "projections"),

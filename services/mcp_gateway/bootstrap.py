@@ -1,5 +1,7 @@
 """Wires the MCP gateway."""
 
+from pathlib import Path
+
 from faststream.nats import NatsMessage
 
 from services.mcp_gateway.adapters.launching import BUNDLED_SERVERS, Launcher, read_commands
@@ -28,7 +30,11 @@ NAME = "mcp_gateway"
 async def run(settings: McpGatewaySettings) -> None:
     """Serve until SIGTERM."""
     async with open_runtime(NAME, settings) as rt:
-        launcher = Launcher(read_commands(settings.mcp_gateway_commands), parse_allowed_hosts(settings.allowed_hosts))
+        launcher = Launcher(
+            read_commands(settings.mcp_gateway_commands),
+            parse_allowed_hosts(settings.allowed_hosts),
+            Path(settings.data_dir).resolve() / "tenants",
+        )
         upstreams = PooledUpstreams(launcher)
         async with upstreams.pool:
             await _serve(rt, launcher, upstreams)

@@ -1,13 +1,15 @@
 """From a server of the registry to the way it is started, and what may not be started."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from uuid import UUID
 
 import msgspec
 
 import services
 from services.mcp_gateway.adapters.mcp.launch import (
+    BundledLaunch,
     CommandAllowList,
     HttpLaunch,
     LaunchSpec,
@@ -37,12 +39,20 @@ _STEERING = (
 _STEERING_WHOLE = frozenset({"ENV", "_JAVA_OPTIONS", "GCONV_PATH", "IFS", "SHELLOPTS"})
 
 
+def _nothing(_: Path) -> tuple[str, ...]:
+    return ()
+
+
 class BundledServer(msgspec.Struct, frozen=True):
-    """A server that comes with the platform, as `services.mcp_gateway.servers.<module>`."""
+    """A server that comes with the platform, as `services.mcp_gateway.servers.<module>`.
+
+    `arguments` are what it is started with for a tenant, given the folder that is the tenant's own.
+    """
 
     module: str
     name: str
     description: str
+    arguments: Callable[[Path], tuple[str, ...]] = _nothing
 
     def definition(self) -> ServerDefinition:
         """Return the row of the registry. The command is what one would type; it is not what is run."""
@@ -58,45 +68,56 @@ class BundledServer(msgspec.Struct, frozen=True):
             visibility="public",
         )
 
-    def launch(self) -> StdioLaunch:
+    def launch(self, folder: Path) -> BundledLaunch:
         """Return how it is run: by this interpreter, with this code, wherever the working directory is."""
         root = Path(services.__path__[0]).parent
-        return bundled(self.module, env={"PYTHONPATH": str(root)})
+        return bundled(self.module, *self.arguments(folder), env={"PYTHONPATH": str(root)})
+
+
+def _files(folder: Path) -> tuple[str, ...]:
+    return ("--create", "--root", str(folder / "files"))
 
 
 BUNDLED_SERVERS = {
     server.module: server
     for server in (
+        BundledServer("filesystem", "Filesystem", "Read, write, list and search the tenant's own files.", _files),
         BundledServer("calculator", "Calculator", "Exact arithmetic: add, subtract, multiply, divide, power."),
     )
 }
 
 
 class Launcher:
-    """What this deployment starts. A `SessionOpener`, and the check of a definition before it is kept."""
+    """What this deployment starts. A `SessionOpener`, and the check of a definition before it is kept.
 
-    def __init__(self, commands: Sequence[str], allowed_hosts: frozenset[str]) -> None:
+    `tenants` is the folder that holds a folder for each tenant.
+    """
+
+    def __init__(self, commands: Sequence[str], allowed_hosts: frozenset[str], tenants: Path) -> None:
         self._allowed = CommandAllowList(commands)
-        self._bundled = {slug: server.launch() for slug, server in BUNDLED_SERVERS.items()}
+        self._tenants = tenants
         # Our own servers have a list of their own: on the deployment's, tenants could use it with an environment.
-        ours = [shlex.join((launch.command, *launch.args)) for launch in self._bundled.values()]
+        ours = [shlex.join((launch.command, *launch.args)) for launch in map(bundled, BUNDLED_SERVERS)]
         self._open_bundled = TransportOpener(CommandAllowList(ours))
         self._open = TransportOpener(self._allowed, lambda: guarded_client(allowed_hosts))
 
     async def __call__(
         self, launch: LaunchSpec, era: Era | None, on_notification: NotificationHandler | None
     ) -> Session:
-        opener = self._open_bundled if launch in self._bundled.values() else self._open
+        opener = self._open_bundled if isinstance(launch, BundledLaunch) else self._open
         return await opener(launch, era, on_notification)
 
     def launch_of(self, server: Server) -> LaunchSpec:
         """Return how to reach a server."""
         definition = server.definition
         if server.bundled:
-            return self._bundled[definition.slug]
+            return BUNDLED_SERVERS[definition.slug].launch(self._folder_of(server.tenant_id))
         if definition.server_type == "stdio":
             return StdioLaunch(definition.command or "", definition.args, definition.env_vars)
         return HttpLaunch(definition.url or "", definition.config.headers)
+
+    def _folder_of(self, tenant_id: UUID) -> Path:
+        return self._tenants / str(tenant_id)
 
     def check(self, definition: ServerDefinition) -> None:
         """Raise `CommandNotAllowed` or `Unprocessable` for a server that would never be started here."""

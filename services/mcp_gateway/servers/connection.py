@@ -217,6 +217,9 @@ class Connection:
 def _succeeded(value: Any) -> dict[str, Any]:
     if isinstance(value, ToolOutput):
         return {"content": [{"type": "text", "text": value.text}], "structuredContent": value.structured}
+    if isinstance(value, msgspec.Struct):
+        value = msgspec.to_builtins(value, str_keys=True)
+        return {"content": [{"type": "text", "text": msgspec.json.encode(value).decode()}], "structuredContent": value}
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     return {"content": [{"type": "text", "text": text}], "structuredContent": {"result": value}}
 

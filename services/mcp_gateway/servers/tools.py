@@ -63,7 +63,7 @@ class Tool:
         self._numbers: tuple[str, ...] = ()
         self._arguments, self.input_schema = self._read_signature()
         self._decoder = msgspec.json.Decoder(self._arguments)
-        self.output_schema = output_schema
+        self.output_schema = self._output_schema() if output_schema is None else output_schema
         self.hints = hints
 
     def definition(self) -> dict[str, Any]:
@@ -100,6 +100,12 @@ class Tool:
     def call(self, arguments: Mapping[str, Any]) -> Any | Awaitable[Any]:
         return self.function(**arguments)
 
+    def _output_schema(self) -> dict[str, Any] | None:
+        returned = get_type_hints(self.function).get("return")
+        if returned is ToolOutput or not (isinstance(returned, type) and issubclass(returned, msgspec.Struct)):
+            return None
+        return schema_of(returned)
+
     def _read_signature(self) -> tuple[type[msgspec.Struct], dict[str, Any]]:
         hints = get_type_hints(self.function, include_extras=True)
         fields: list[Any] = []
@@ -116,12 +122,17 @@ class Tool:
                 fields.append((name, annotation, parameter.default))
         self._numbers = tuple(numbers)
         struct = msgspec.defstruct(f"{self.name}_arguments", fields, forbid_unknown_fields=True, kw_only=True)
-        (schema,), components = msgspec.json.schema_components([struct], ref_template="#/$defs/{name}")
-        own = components.pop(schema["$ref"].rpartition("/")[2])
-        own.pop("title", None)
-        if components:
-            own["$defs"] = components
-        return struct, own
+        return struct, schema_of(struct)
+
+
+def schema_of(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    """Return the JSON Schema of a struct, whole in itself."""
+    (schema,), components = msgspec.json.schema_components([struct], ref_template="#/$defs/{name}")
+    own: dict[str, Any] = components.pop(schema["$ref"].rpartition("/")[2])
+    own.pop("title", None)
+    if components:
+        own["$defs"] = components
+    return own
 
 
 def _is_number(annotation: Any) -> bool:

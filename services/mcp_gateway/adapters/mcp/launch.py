@@ -68,6 +68,10 @@ class StdioLaunch(msgspec.Struct, frozen=True, tag_field="transport", tag="stdio
     limits: ProcessLimits = ProcessLimits()
 
 
+class BundledLaunch(StdioLaunch, frozen=True, tag="bundled", forbid_unknown_fields=True):
+    """One of our own servers, which a deployment need not allow. No tenant's description leads to one."""
+
+
 class HttpLaunch(msgspec.Struct, frozen=True, tag_field="transport", tag="streamable_http", forbid_unknown_fields=True):
     """A server elsewhere, reached by streamable HTTP. `headers` carry its credentials, already resolved."""
 
@@ -84,12 +88,12 @@ class HttpLaunch(msgspec.Struct, frozen=True, tag_field="transport", tag="stream
                 raise ValueError(f"the value of the header {name!r} has characters that a header cannot have")
 
 
-LaunchSpec = StdioLaunch | HttpLaunch
+LaunchSpec = StdioLaunch | BundledLaunch | HttpLaunch
 
 
-def bundled(name: str, *args: str, env: dict[str, str] | None = None) -> StdioLaunch:
+def bundled(name: str, *args: str, env: dict[str, str] | None = None) -> BundledLaunch:
     """The launch of one of our own servers, such as `bundled("calculator")`."""
-    return StdioLaunch(
+    return BundledLaunch(
         command=sys.executable,
         args=("-m", f"services.mcp_gateway.servers.{name}", *args),
         env=env if env is not None else {},

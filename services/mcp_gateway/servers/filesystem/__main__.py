@@ -1,0 +1,34 @@
+"""`python -m services.mcp_gateway.servers.filesystem --root FOLDER`."""
+
+import argparse
+import os
+import sys
+
+from services.mcp_gateway.servers.filesystem.beneath import Root
+from services.mcp_gateway.servers.filesystem.server import filesystem_server
+from services.mcp_gateway.servers.stdio import serve_stdio
+
+ROOT = "FILESYSTEM_ROOT"
+
+
+def main() -> None:
+    """Serve until stdin ends."""
+    parser = argparse.ArgumentParser(
+        prog="python -m services.mcp_gateway.servers.filesystem",
+        description="An MCP server (stdio) for the files beneath one folder.",
+    )
+    parser.add_argument("--root", default=os.environ.get(ROOT), help=f"the folder to serve (or the variable {ROOT})")
+    parser.add_argument("--create", action="store_true", help="make the folder if it is missing")
+    options = parser.parse_args()
+    if not options.root:
+        parser.error(f"which folder? Give --root or set {ROOT}.")
+    try:
+        if options.create:
+            os.makedirs(options.root, mode=0o700, exist_ok=True)  # noqa: PTH103 - as the rest of this server
+        root = Root(options.root)
+    except OSError as error:
+        sys.exit(f"The folder {options.root} cannot be served: {error.strerror}.")
+    serve_stdio(filesystem_server(root))
+
+
+main()
