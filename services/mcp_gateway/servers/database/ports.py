@@ -9,6 +9,10 @@ class Database(Protocol):
     kind: str
     """The engine's name as people write it."""
 
+    def close(self) -> None:
+        """Drop what is open, without waiting."""
+        ...
+
     async def query(self, sql: str, parameters: list[Any], max_rows: int) -> dict[str, Any]:
         """Run one reading statement; the result is of `shapes.QUERY`."""
         ...

@@ -20,12 +20,15 @@ from services.mcp_gateway.servers.database.postgres_connections import Connectio
 from services.mcp_gateway.servers.database.postgres_names import QUERIES, check_meanings
 from services.mcp_gateway.servers.database.postgres_parser import parsing_thread
 from services.mcp_gateway.servers.database.postgres_policy import check
-from services.mcp_gateway.servers.database.postgres_values import argument
+from services.mcp_gateway.servers.database.postgres_values import argument, check_columns, of_parts
 from services.mcp_gateway.servers.database.rows import Rows
 from services.mcp_gateway.servers.tools import ToolRefused
 
 _ENDED = frozenset({"08", "57"})
 """Classes of SQLSTATE: connection exception, operator intervention."""
+
+_NO_ARGUMENT = "invalid input for query argument"
+"""How asyncpg begins when it cannot encode a parameter, under the server's class of errors."""
 
 
 class Postgres:
@@ -37,6 +40,10 @@ class Postgres:
         self._connections = Connections(url)
         self._parser = parsing_thread()
 
+    def close(self) -> None:
+        self._connections.close()
+        self._parser.shutdown(wait=False)
+
     async def query(self, sql: str, parameters: list[Any], max_rows: int) -> dict[str, Any]:
         named = await asyncio.get_running_loop().run_in_executor(self._parser, check, sql)
         rows = Rows(max_rows)
@@ -44,7 +51,9 @@ class Postgres:
         async with self._reading(rows) as connection:
             await check_meanings(connection, named)
             statement = await connection.prepare(sql)
-            columns = [{"name": column.name, "type": column.type.name} for column in statement.get_attributes()]
+            attributes = statement.get_attributes()
+            check_columns(attributes)
+            columns = [{"name": column.name, "type": column.type.name} for column in attributes]
             await _read(statement, parameters, rows)
         return rows.result(columns)
 
@@ -140,15 +149,16 @@ def _too_much() -> ToolRefused:
 
 
 def _failed(error: Exception) -> ToolRefused:
-    if not isinstance(error, asyncpg.PostgresError):
-        if isinstance(error, ValueError):
-            message = str(error)[:FAULT_MESSAGE_MAX_CHARS]
-            return ToolRefused("parameters_invalid", f"The parameters do not fit the statement: {message}")
-        return ToolRefused("database_unavailable", "The connection to the database was lost. Try again.")
-    state = error.sqlstate or "XX000"
+    message = str(error).partition("\n")[0][:FAULT_MESSAGE_MAX_CHARS]
+    if isinstance(error, asyncpg.UnsupportedClientFeatureError):
+        return of_parts()
+    if isinstance(error, ValueError) or message.startswith(_NO_ARGUMENT):
+        return ToolRefused("parameters_invalid", f"The parameters do not fit the statement: {message}")
+    state = getattr(error, "sqlstate", None) or "08000"
     if state[:2] in _ENDED:
         return ToolRefused("database_unavailable", f"The connection was lost (SQLSTATE {state}). Try again.")
-    message = f"{str(error).splitlines()[0][:FAULT_MESSAGE_MAX_CHARS]} (SQLSTATE {state})."
     if isinstance(error, asyncpg.InsufficientPrivilegeError):
-        return ToolRefused("permission_denied", f"{message} list_tables shows what can be read.")
-    return ToolRefused("query_failed", f"{message} Compare the statement with describe_table.")
+        return ToolRefused("permission_denied", f"{message} (SQLSTATE {state}). list_tables shows what can be read.")
+    return ToolRefused(
+        "query_failed", f"{message} (SQLSTATE {state}). Compare the statement with describe_table."
+    )

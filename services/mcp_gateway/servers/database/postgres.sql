@@ -22,7 +22,10 @@ foreign_casts AS (
     WHERE p.pronamespace <> 'pg_catalog'::regnamespace AND p.oid NOT IN (SELECT objid FROM trusted_functions)
 ),
 cast_types AS (
-    SELECT castsource AS oid FROM foreign_casts UNION SELECT casttarget FROM foreign_casts
+    SELECT t.oid
+    FROM pg_catalog.pg_type t
+    WHERE t.typnamespace <> 'pg_catalog'::regnamespace
+        AND t.oid IN (SELECT castsource FROM foreign_casts UNION SELECT casttarget FROM foreign_casts)
 ),
 named_relations AS (
     SELECT n.relation AS name, c.oid, c.relnamespace, c.reltype
@@ -152,7 +155,7 @@ SELECT
         JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = c.number
         ORDER BY c.place
     ) AS columns,
-    format('%I.%I', n.nspname, r.relname) AS referenced,
+    CASE WHEN r.oid IS NOT NULL THEN format('%I.%I', n.nspname, r.relname) END AS referenced,
     ARRAY (
         SELECT a.attname::text
         FROM unnest(k.confkey) WITH ORDINALITY AS c (number, place)

@@ -111,7 +111,7 @@ _TEXT_SEARCH = """
 """
 _NETWORK_AND_SHAPES = """
     abbrev area broadcast center diagonal diameter family height host hostmask inet_merge inet_same_family isclosed isopen
-    masklen netmask network npoints radius set_masklen slope text width
+    masklen netmask network npoints point radius set_masklen slope text width
 """
 _OTHERS = """
     current_database current_schema enum_first enum_last enum_range gen_random_uuid num_nonnulls num_nulls pg_column_size

@@ -114,6 +114,10 @@ class Connections:
         finally:
             self._free.release()
 
+    def close(self) -> None:
+        for connection in self._idle:
+            connection.terminate()
+
     def _take_idle(self) -> MeteredConnection | None:
         while self._idle:
             connection = self._idle.pop()

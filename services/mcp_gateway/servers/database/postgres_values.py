@@ -10,9 +10,10 @@ from services.mcp_gateway.servers.tools import ToolRefused
 _AS_TEXT = (
     "numeric", "money", "date", "time", "timetz", "timestamp", "timestamptz", "interval", "uuid", "bytea",
     "inet", "cidr", "macaddr", "macaddr8", "bit", "varbit", "point", "line", "lseg", "box", "path", "polygon", "circle",
-    "tsvector", "tsquery", "int4range", "int8range", "numrange", "daterange", "tsrange", "tstzrange",
+    "tsvector", "tsquery",
 )  # fmt: skip
 _JSON = ("json", "jsonb")
+_MADE_OF = frozenset({"composite", "range", "multirange"})
 _INTEGERS = frozenset({"int2", "int4", "int8", "oid"})
 _FLOATS = frozenset({"float4", "float8"})
 
@@ -31,6 +32,20 @@ def _json(text: str) -> Any:
         return msgspec.json.decode(text)
     except (ValueError, RecursionError):
         return text
+
+
+def check_columns(attributes: Any) -> None:
+    """Raise `ToolRefused` (`type_refused`) for columns whose values come in parts, which are in binary all the same."""
+    for column in attributes:
+        name = column.type.name.removesuffix("[]")
+        if name == "record" or name.endswith("range") or column.type.kind in _MADE_OF:
+            raise of_parts()
+
+
+def of_parts() -> ToolRefused:
+    return ToolRefused(
+        "type_refused", "Rows and ranges cannot be columns of a result. Select them as text (…::text) or to_jsonb(…)."
+    )
 
 
 def argument(value: Any, type_name: str) -> Any:

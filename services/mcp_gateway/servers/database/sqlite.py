@@ -40,6 +40,9 @@ class Sqlite:
         self._threads = ThreadPoolExecutor(DATABASE_CONNECTIONS_MAX, thread_name_prefix="sqlite")
         self._free = asyncio.Semaphore(DATABASE_CONNECTIONS_MAX)
 
+    def close(self) -> None:
+        self._threads.shutdown(wait=False)
+
     async def query(self, sql: str, parameters: list[Any], max_rows: int) -> dict[str, Any]:
         return await self._run(_query, sql, [_argument(value) for value in parameters], max_rows)
 
