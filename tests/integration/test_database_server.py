@@ -137,7 +137,10 @@ async def refusal(server: ToolServer, tool: str = "query", **arguments: Any) -> 
 @pytest.mark.parametrize("mode", ["legacy", "auto"])
 async def test_the_official_client_uses_it(url: str, mode: Literal["legacy", "auto"]) -> None:
     parameters = StdioServerParameters(
-        command=sys.executable, args=["-m", "services.mcp_gateway.servers.database"], cwd=ROOT, env={"DATABASE_URL": url}
+        command=sys.executable,
+        args=["-m", "services.mcp_gateway.servers.database"],
+        cwd=ROOT,
+        env={"DATABASE_URL": url},
     )
     async with Client(stdio_client(parameters), mode=mode) as sdk:
         tools = (await sdk.list_tools()).tools
@@ -182,7 +185,17 @@ async def test_values(server: ToolServer) -> None:
 
 async def test_parameters(server: ToolServer) -> None:
     sql = "SELECT $1::int, $2::numeric, $3::date, $4::jsonb ->> 'a', $5::text[], $6::mood, $7::bytea, $8::float8, $9::uuid"
-    values = [1, "1.50", "2024-02-29", {"a": "b"}, ["x", None], "sad", "\\x00", 0.5, "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"]
+    values = [
+        1,
+        "1.50",
+        "2024-02-29",
+        {"a": "b"},
+        ["x", None],
+        "sad",
+        "\\x00",
+        0.5,
+        "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+    ]
     assert await rows(server, sql, *values) == [
         [1, "1.50", "2024-02-29", "b", ["x", None], "sad", "\\x00", 0.5, "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"]
     ]
@@ -302,10 +315,10 @@ async def test_casts_that_somebody_defined(server: ToolServer, admin: "asyncpg.C
         await admin.execute("DROP CAST (mood AS text)")
 
 
-async def test_a_search_path_that_hides_the_catalogue(
-    url: str, admin: "asyncpg.Connection[Any]"
-) -> None:
-    await admin.execute("CREATE FUNCTION public.abs(int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE 'TOUCHED'; END $$")
+async def test_a_search_path_that_hides_the_catalogue(url: str, admin: "asyncpg.Connection[Any]") -> None:
+    await admin.execute(
+        "CREATE FUNCTION public.abs(int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE 'TOUCHED'; END $$"
+    )
     await admin.execute("ALTER ROLE database_reader SET search_path = public, pg_catalog")
     await admin.execute("ALTER ROLE database_reader SET standard_conforming_strings = off")
     try:
@@ -334,7 +347,8 @@ async def test_rows_and_bytes_are_cut(server: ToolServer) -> None:
 
 
 @pytest.mark.parametrize(
-    "aggregated", ["string_agg(repeat('x', 10000), '')", "array_agg(repeat('x', 10000))", "json_agg(repeat('x', 10000))"]
+    "aggregated",
+    ["string_agg(repeat('x', 10000), '')", "array_agg(repeat('x', 10000))", "json_agg(repeat('x', 10000))"],
 )
 async def test_a_value_of_many_megabytes_is_not_taken_in(server: ToolServer, aggregated: str) -> None:
     sql = f"SELECT {aggregated} FROM generate_series(1, 5000)"

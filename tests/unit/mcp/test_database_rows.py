@@ -66,7 +66,7 @@ def test_rows_up_to_a_size() -> None:
     rows = Rows(1_000)
     half = "x" * (limits.DATABASE_RESULT_MAX_BYTES // 2)
     assert rows.add([half])
-    assert rows.room == 2
+    assert rows.room == 1
     assert not rows.add([half])
     assert (rows.count, rows.truncated) == (1, True)
 

@@ -159,6 +159,4 @@ def _failed(error: Exception) -> ToolRefused:
         return ToolRefused("database_unavailable", f"The connection was lost (SQLSTATE {state}). Try again.")
     if isinstance(error, asyncpg.InsufficientPrivilegeError):
         return ToolRefused("permission_denied", f"{message} (SQLSTATE {state}). list_tables shows what can be read.")
-    return ToolRefused(
-        "query_failed", f"{message} (SQLSTATE {state}). Compare the statement with describe_table."
-    )
+    return ToolRefused("query_failed", f"{message} (SQLSTATE {state}). Compare the statement with describe_table.")

@@ -29,7 +29,9 @@ def parse(sql: str) -> list[dict[str, Any]]:
         message = str(error)
         if "memory exhausted" in message or "stack depth" in message:
             raise too_deep() from None
-        raise ToolRefused("sql_invalid", f"{message[:FAULT_MESSAGE_MAX_CHARS]}. This is PostgreSQL's grammar.") from None
+        raise ToolRefused(
+            "sql_invalid", f"{message[:FAULT_MESSAGE_MAX_CHARS]}. This is PostgreSQL's grammar."
+        ) from None
     return statements
 
 

@@ -1,6 +1,12 @@
 -- name: modules
 PRAGMA module_list
 
+-- name: connect_virtual_tables
+SELECT count(*)
+FROM json_each('[]'), json_tree('[]'), (
+    SELECT 1 FROM sqlite_master AS t, pragma_table_xinfo(t.name) WHERE t.sql LIKE 'CREATE VIRTUAL TABLE%'
+)
+
 -- name: tables
 SELECT 'main' AS schema, name, CASE type WHEN 'view' THEN 'view' ELSE 'table' END AS kind
 FROM sqlite_master

@@ -10,7 +10,6 @@ from urllib.parse import quote
 
 from services.mcp_gateway.limits import (
     DATABASE_SQL_MAX_BYTES,
-    DATABASE_STATEMENT_SECONDS,
     SQLITE_HEAP_MAX_BYTES,
     SQLITE_STEPS_BETWEEN_LOOKS,
     SQLITE_VALUE_MAX_BYTES,
@@ -48,8 +47,8 @@ def unavailable(why: str) -> ToolRefused:
 
 
 @contextmanager
-def connected(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open the file for reading, with all bounds, for one call. Raises `ToolRefused` (`database_unavailable`)."""
+def connected(path: Path, seconds: float) -> Iterator[sqlite3.Connection]:
+    """Open the file for reading, with all bounds, for one call of so many seconds. Raises `ToolRefused` (`database_unavailable`)."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise unavailable("it is no regular file")
@@ -67,7 +66,7 @@ def connected(path: Path) -> Iterator[sqlite3.Connection]:
             connection.execute("PRAGMA schema_version")  # reads the file's first page
         except sqlite3.Error as error:
             raise unavailable(str(error)[:100]) from None
-        ends = time.monotonic() + DATABASE_STATEMENT_SECONDS
+        ends = time.monotonic() + seconds
         connection.set_progress_handler(lambda: time.monotonic() > ends, SQLITE_STEPS_BETWEEN_LOOKS)
         connection.text_factory = _text
         yield connection

@@ -46,6 +46,8 @@ class Authorizer:
             if self._readable(first.lower()):
                 return None
             return "relation_refused", f"{first[:100]} is not read by query. Use list_tables and describe_table."
+        if action == sqlite3.SQLITE_PRAGMA and first == "data_version" and not second:
+            return None  # full-text tables ask for it
         return (
             "statement_refused",
             "Only statements that read are allowed: SELECT, VALUES, WITH and EXPLAIN. Attached files, PRAGMA and "
@@ -56,5 +58,3 @@ class Authorizer:
         if table.startswith("sqlite_"):
             return table in _SCHEMA_TABLES
         return table not in self._modules and not table.startswith("pragma_")
-
-
