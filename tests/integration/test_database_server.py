@@ -30,52 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DATABASE = "reading"
 PASSWORD = "correct-horse"
 
-SCRIPT = """
-CREATE TYPE mood AS ENUM ('sad', 'happy');
-CREATE TABLE people (
-    id int PRIMARY KEY, name text NOT NULL DEFAULT 'nobody', mood mood, born date, score numeric(6, 2), salary int,
-    address record_like
-);
-COMMENT ON TABLE people IS 'Who there is';
-COMMENT ON COLUMN people.born IS 'in UTC';
-CREATE TABLE orders (id int PRIMARY KEY, person int REFERENCES people, tags text[], data jsonb);
-INSERT INTO people SELECT g, 'p' || g, 'happy', '2024-02-29', g / 2.0, 100 FROM generate_series(1, 50) g;
-INSERT INTO orders VALUES (1, 1, '{a,NULL,"b,c"}', '{"a": [1, 9007199254740993]}');
-CREATE TABLE "a""b; DROP TABLE people; --" ("c;d" int);
-CREATE SCHEMA hidden;
-CREATE TABLE hidden.secrets (secret text);
-INSERT INTO hidden.secrets VALUES ('HIDDEN');
-CREATE VIEW granted AS SELECT id, name FROM people WHERE id < 3;
-CREATE VIEW not_granted AS SELECT secret FROM hidden.secrets;
-CREATE TABLE touched (n int);
-INSERT INTO touched VALUES (0);
-
-CREATE FUNCTION touch(anyelement) RETURNS int LANGUAGE plpgsql SECURITY DEFINER IMMUTABLE AS
-    $$ BEGIN RAISE EXCEPTION 'TOUCHED'; END $$;
-CREATE FUNCTION touch_text(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RAISE EXCEPTION 'TOUCHED'; END $$;
-CREATE FUNCTION touch_mood(mood) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RAISE EXCEPTION 'TOUCHED'; END $$;
-CREATE FUNCTION lower(mood) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RAISE EXCEPTION 'TOUCHED'; END $$;
-CREATE FUNCTION person_fact(people) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'TOUCHED'; END $$;
-CREATE FUNCTION checked(text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'TOUCHED'; END $$;
-CREATE AGGREGATE max(mood) (SFUNC = touch_pair, STYPE = mood);
-CREATE DOMAIN watched AS text CHECK (checked(VALUE));
-CREATE DOMAIN upper AS text CHECK (checked(VALUE));
-CREATE OPERATOR %% (LEFTARG = text, RIGHTARG = text, FUNCTION = touch_both);
-CREATE PROCEDURE leave() LANGUAGE plpgsql AS $$ BEGIN COMMIT; DELETE FROM people; END $$;
-"""
-FIRST = """
-CREATE TYPE record_like AS (street text, number int);
-CREATE FUNCTION touch_both(text, text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'TOUCHED'; END $$;
-"""
-PAIR = """
-CREATE FUNCTION touch_pair(mood, mood) RETURNS mood LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'TOUCHED'; END $$;
-"""
-GRANTS = """
-DROP ROLE IF EXISTS database_reader;
-CREATE ROLE database_reader LOGIN PASSWORD 'correct-horse';
-GRANT SELECT (id, name, mood, born, score, address) ON people TO database_reader;
-GRANT SELECT ON orders, granted, touched, "a""b; DROP TABLE people; --" TO database_reader;
-"""
+SCRIPT = ROOT / "tests/fixtures/database_reading.sql"
 
 
 def with_login(dsn: str, login: str) -> str:
@@ -90,9 +45,7 @@ async def admin(backbone: Backbone) -> AsyncIterator["asyncpg.Connection[Any]"]:
     await first.execute(f"CREATE DATABASE {DATABASE}")
     await first.close()
     connection = await asyncpg.connect(urlunsplit(urlsplit(backbone.admin_dsn)._replace(path=f"/{DATABASE}")))
-    before, mood, rest = SCRIPT.partition("CREATE TYPE mood AS ENUM ('sad', 'happy');\n")
-    for script in (FIRST, before + mood, PAIR, rest, GRANTS):
-        await connection.execute(script)
+    await connection.execute(SCRIPT.read_text())
     yield connection
     await connection.close()
 
@@ -171,9 +124,9 @@ async def test_values(server: ToolServer) -> None:
     sql = """
     SELECT 1.10::numeric, 'NaN'::float8, '-Infinity'::float4, 9007199254740993, date '2024-02-29', time '12:30',
         timestamptz '2024-02-29 12:00:00.5+00' AT TIME ZONE 'UTC', interval '1 day 2 hours',
-        'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid, '\\x00ff'::bytea, '{"a": [1, null]}'::jsonb, ARRAY[[1, 2], [3, NULL]],
-        ARRAY[1.5, NULL]::numeric[], ARRAY[date '2024-01-01'], ROW(1, 'a', 2.5)::text, '10.0.0.1/8'::inet, int4range(1, 5)::text, true,
-        NULL, 'é', 'happy'::mood, 1::"char", 5::money::numeric, point(1, 2), 'people'::regclass::text
+        'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid, '\\x00ff'::bytea, '{"a": [1, null]}'::jsonb,
+        ARRAY[[1, 2], [3, NULL]], ARRAY[1.5, NULL]::numeric[], ARRAY[date '2024-01-01'], ROW(1, 'a', 2.5)::text,
+        '10.0.0.1/8'::inet, int4range(1, 5)::text, true, NULL, 'é', 'happy'::mood, 1::"char", 5::money::numeric, point(1, 2), 'people'::regclass::text
     """
     assert (await rows(server, sql))[0] == [
         "1.10", "NaN", "-Infinity", "9007199254740993", "2024-02-29", "12:30:00", "2024-02-29 12:00:00.5", "P1DT2H",
@@ -184,21 +137,9 @@ async def test_values(server: ToolServer) -> None:
 
 
 async def test_parameters(server: ToolServer) -> None:
-    sql = "SELECT $1::int, $2::numeric, $3::date, $4::jsonb ->> 'a', $5::text[], $6::mood, $7::bytea, $8::float8, $9::uuid"
-    values = [
-        1,
-        "1.50",
-        "2024-02-29",
-        {"a": "b"},
-        ["x", None],
-        "sad",
-        "\\x00",
-        0.5,
-        "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
-    ]
-    assert await rows(server, sql, *values) == [
-        [1, "1.50", "2024-02-29", "b", ["x", None], "sad", "\\x00", 0.5, "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"]
-    ]
+    sql = "SELECT $1::int, $2::numeric, $3::date, $4::jsonb ->> 'a', $5::text[], $6::mood, $7::bytea, $8::float8"
+    values = [1, "1.50", "2024-02-29", {"a": "b"}, ["x", None], "sad", "\\x00", 0.5]
+    assert await rows(server, sql, *values) == [[1, "1.50", "2024-02-29", "b", ["x", None], "sad", "\\x00", 0.5]]
     assert await rows(server, "SELECT name FROM people WHERE id = ANY ($1) ORDER BY id", [2, 3]) == [["p2"], ["p3"]]
     assert await refusal(server, sql="SELECT $1::int") == "parameters_invalid"
     assert await refusal(server, sql="SELECT 1", parameters=[1]) == "parameters_invalid"
@@ -218,7 +159,7 @@ async def test_parameters(server: ToolServer) -> None:
         ("SELECT data FROM orders", [[{"a": [1, "9007199254740993"]}]]),
         ("SELECT min(mood), pg_catalog.min(mood) FROM people", [["happy", "happy"]]),
         ("SELECT (p.address).street FROM people p WHERE id = 1", [[None]]),
-        ("SELECT \"c;d\" FROM \"a\"\"b; DROP TABLE people; --\"", []),
+        ('SELECT "c;d" FROM "a""b; DROP TABLE people; --"', []),
         ("SELECT count(*) FROM information_schema.tables WHERE table_name = 'people'", [[1]]),
         ("SELECT table_name FROM information_schema.tables WHERE table_schema = 'hidden'", []),
         ("SHOW transaction_read_only", [["on"]]),
@@ -410,7 +351,7 @@ async def test_sessions_are_left_as_new(server: ToolServer, admin: "asyncpg.Conn
     sessions = await admin.fetch(
         "SELECT state, query FROM pg_stat_activity WHERE usename = 'database_reader' AND state <> 'active'"
     )
-    assert 0 < len(sessions)
+    assert sessions
     assert {(row["state"], row["query"]) for row in sessions} == {("idle", "DISCARD ALL")}
 
 
@@ -478,7 +419,7 @@ async def test_names_of_no_table(server: ToolServer, arguments: dict[str, str]) 
 
 async def test_a_database_that_cannot_be_reached(url: str) -> None:
     wrong = url.replace(PASSWORD, "hunter2")
-    elsewhere = f"postgresql://me:hunter2@127.0.0.1:1/db"
+    elsewhere = "postgresql://me:hunter2@127.0.0.1:1/db"
     for address in (wrong, elsewhere, "postgresql://me:hunter2@127.0.0.1:x/db", url.replace(DATABASE, "nowhere")):
         with opened(address) as server, pytest.raises(ToolRefused) as refused:
             await run(server, "query", sql="SELECT 1")

@@ -101,8 +101,8 @@ def test_parameters(value: Any, type_name: str, expected: Any) -> None:
 
 @pytest.mark.parametrize(
     ("value", "type_name"),
-    [(True, "int4"), ("1", "int4"), (1.5, "int4"), (1, "bool"), ([1], "text"), ({}, "text"), (True, "text"), (1, "int4[]")],
-)  # fmt: skip
+    [(True, "int4"), ("1", "int4"), (1.5, "int4"), (1, "bool"), ([1], "text"), ({}, "text"), (1, "int4[]")],
+)
 def test_parameters_of_the_wrong_type(value: Any, type_name: str) -> None:
     with pytest.raises(ToolRefused) as refused:
         argument(value, type_name)

@@ -31,7 +31,7 @@ def refusal(sql: str) -> str:
         "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY x), string_agg(DISTINCT a, ',' ORDER BY a) FROM t",
         "SELECT a FROM t GROUP BY GROUPING SETS ((a), ()), ROLLUP (b), CUBE (c) HAVING grouping(a) = 0",
         "SELECT 1 UNION ALL (SELECT 2 INTERSECT SELECT 3) EXCEPT SELECT 4 ORDER BY 1 FETCH FIRST 2 ROWS WITH TIES",
-        "SELECT '1'::int, CAST(a AS numeric(10, 2)), date '2024-02-29', interval '1' day, x::text[], '{}'::jsonb -> 'a'",
+        "SELECT '1'::int, CAST(a AS numeric(10, 2)), date '2024-02-29', interval '1' day, x::text[], j -> 'a'",
         "SELECT EXTRACT(year FROM now()), SUBSTRING('abc' FROM 2), TRIM(BOTH 'x' FROM y), POSITION('a' IN b)",
         "SELECT CURRENT_DATE, LOCALTIMESTAMP(2), CURRENT_USER, now() AT TIME ZONE 'UTC', (a, b) OVERLAPS (c, d)",
         "SELECT a LIKE 'x' ESCAPE '!', a NOT ILIKE ALL (ARRAY['x']), a SIMILAR TO 'b', a ~ 'c', a BETWEEN 1 AND 2",

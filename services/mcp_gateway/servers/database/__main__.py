@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import sys
 
 from services.mcp_gateway.servers.database.address import AddressInvalid, open_database
 from services.mcp_gateway.servers.database.tools import database_server
@@ -33,4 +32,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

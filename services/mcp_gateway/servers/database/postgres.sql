@@ -8,18 +8,13 @@ SELECT pg_catalog.set_config(
 )
 
 -- name: meanings
-WITH trusted_functions AS (
-    SELECT objid FROM pg_catalog.pg_depend
-    WHERE classid = 'pg_catalog.pg_proc'::regclass AND deptype = 'e'
-),
-trusted_types AS (
-    SELECT objid FROM pg_catalog.pg_depend
-    WHERE classid = 'pg_catalog.pg_type'::regclass AND deptype = 'e'
-),
-foreign_casts AS (
+WITH foreign_casts AS (
     SELECT c.castsource, c.casttarget
     FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_proc p ON p.oid = c.castfunc
-    WHERE p.pronamespace <> 'pg_catalog'::regnamespace AND p.oid NOT IN (SELECT objid FROM trusted_functions)
+    WHERE p.pronamespace <> 'pg_catalog'::regnamespace AND NOT EXISTS (
+        SELECT FROM pg_catalog.pg_depend d
+        WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+    )
 ),
 cast_types AS (
     SELECT t.oid
@@ -43,9 +38,12 @@ named_types AS (
 )
 SELECT 'function' AS kind, p.proname::text AS name
 FROM pg_catalog.pg_proc p
-WHERE p.proname::text = ANY ($1::text[])
+WHERE p.proname = ANY ($1::text[]::name[])
     AND p.pronamespace <> 'pg_catalog'::regnamespace
-    AND p.oid NOT IN (SELECT objid FROM trusted_functions)
+    AND NOT EXISTS (
+        SELECT FROM pg_catalog.pg_depend d
+        WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+    )
     AND pg_function_is_visible(p.oid)
 UNION ALL
 SELECT 'function', n.name
@@ -53,33 +51,42 @@ FROM unnest($1::text[]) AS n (name)
 JOIN pg_catalog.pg_type t ON t.oid = to_regtype(quote_ident(n.name))::oid
 WHERE t.typtype::text IN ('d', 'r', 'm')
     AND t.typnamespace <> 'pg_catalog'::regnamespace
-    AND t.oid NOT IN (SELECT objid FROM trusted_types)
+    AND NOT EXISTS (
+        SELECT FROM pg_catalog.pg_depend d
+        WHERE d.classid = 'pg_catalog.pg_type'::regclass AND d.objid = t.oid AND d.deptype = 'e'
+    )
 UNION ALL
 SELECT 'operator', o.oprname::text
 FROM pg_catalog.pg_operator o
-WHERE o.oprname::text = ANY ($2::text[])
+WHERE o.oprname = ANY ($2::text[]::name[])
     AND o.oprnamespace <> 'pg_catalog'::regnamespace
-    AND o.oprcode::oid NOT IN (SELECT objid FROM trusted_functions)
+    AND NOT EXISTS (
+        SELECT FROM pg_catalog.pg_depend d
+        WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = o.oprcode::oid AND d.deptype = 'e'
+    )
     AND pg_operator_is_visible(o.oid)
 UNION ALL
 SELECT 'type', t.name
 FROM named_types t
 WHERE CASE
     WHEN t.typnamespace = 'pg_catalog'::regnamespace THEN t.typname::text <> ALL ($5::text[])
-    ELSE t.typtype::text <> 'e' AND t.oid NOT IN (SELECT objid FROM trusted_types)
+    ELSE t.typtype::text <> 'e' AND NOT EXISTS (
+        SELECT FROM pg_catalog.pg_depend d
+        WHERE d.classid = 'pg_catalog.pg_type'::regclass AND d.objid = t.oid AND d.deptype = 'e'
+    )
 END
 UNION ALL
 SELECT 'function', p.proname::text
 FROM pg_catalog.pg_proc p
 JOIN pg_catalog.pg_type t ON t.oid = p.proargtypes[0]
-WHERE p.proname::text = ANY ($6::text[])
+WHERE p.proname = ANY ($6::text[]::name[])
     AND pg_function_is_visible(p.oid)
     AND t.typtype::text IN ('c', 'p', 'd')
     AND NOT (p.pronamespace = 'pg_catalog'::regnamespace AND p.proname::text = ANY ($10::text[]))
 UNION ALL
 SELECT 'function', p.proname::text
 FROM pg_catalog.pg_proc p
-WHERE p.proname::text = ANY ($7::text[])
+WHERE p.proname = ANY ($7::text[]::name[])
     AND pg_function_is_visible(p.oid)
     AND NOT (p.pronamespace = 'pg_catalog'::regnamespace AND p.proname::text = ANY ($10::text[]))
 UNION ALL

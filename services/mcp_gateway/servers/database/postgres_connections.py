@@ -69,7 +69,7 @@ class _Meter(asyncio.Protocol):
         self._inner.resume_writing()
 
 
-class MeteredConnection(asyncpg.Connection):  # type: ignore[type-arg]
+class MeteredConnection(asyncpg.Connection):
     """A connection that is cut when one call receives too much."""
 
     def __init__(self, protocol: Any, transport: Any, *args: Any, **kwargs: Any) -> None:

@@ -19,8 +19,10 @@ QUERIES = load_queries(Path(__file__).with_name("postgres.sql"))
 _REFUSALS = {
     "function": (
         "function_refused",
-        "{} would call, or could call, a function that is none of PostgreSQL's or that may not be called. Write "
-        "another expression; if {} is meant as a column, give the column another name in a subquery.",
+        (
+            "{} would call, or could call, a function that is none of PostgreSQL's or that may not be called. Write "
+            "another expression; if {} is meant as a column, give the column another name in a subquery."
+        ),
     ),
     "operator": ("function_refused", "The operator {} is also one that somebody defined in this database."),
     "type": ("type_refused", "The type {} is not among those that may be used in a statement."),

@@ -53,11 +53,11 @@ def check(sql: str) -> Named:
             for key, value in node.items():
                 _check_key(key)
                 # This field holds one kind of node, and that is then not written.
-                todo.append((_TYPED.get(key, key), value, depth + 1))
+                todo.append((str(_TYPED.get(key, key)), value, depth + 1))
     return named
 
 
-_TYPED = {"typeName": "TypeName"}
+_TYPED: dict[str, str] = {"typeName": "TypeName"}
 
 _INSTEAD = {
     "intoClause": "SELECT INTO creates a table.",

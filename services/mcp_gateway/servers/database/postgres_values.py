@@ -50,22 +50,25 @@ def of_parts() -> ToolRefused:
 
 def argument(value: Any, type_name: str) -> Any:
     """Return a parameter as asyncpg takes it for a type. Raises `ToolRefused` (`parameters_invalid`)."""
+    result = value
     if value is None:
-        return None
-    if type_name.endswith("[]"):
+        pass
+    elif type_name.endswith("[]"):
         if not isinstance(value, list):
             raise _invalid("an array", type_name)
-        return [argument(item, type_name if isinstance(item, list) else type_name[:-2]) for item in value]
-    if type_name in _JSON:
-        return msgspec.json.encode(value).decode()
-    if type_name == "bool":
-        return _of(value, bool, "true or false", type_name)
-    if type_name in _INTEGERS:
-        return _of(value, int, "an integer", type_name)
-    if type_name in _FLOATS:
-        return float(_of(value, int | float | str, "a number", type_name))
-    # Everything else is read from text; numbers are let through for decimals.
-    return value if isinstance(value, str) else str(_of(value, int | float, "text", type_name))
+        result = [argument(item, type_name if isinstance(item, list) else type_name[:-2]) for item in value]
+    elif type_name in _JSON:
+        result = msgspec.json.encode(value).decode()
+    elif type_name == "bool":
+        result = _of(value, bool, "true or false", type_name)
+    elif type_name in _INTEGERS:
+        result = _of(value, int, "an integer", type_name)
+    elif type_name in _FLOATS:
+        result = float(_of(value, int | float | str, "a number", type_name))
+    elif not isinstance(value, str):
+        # Everything else is read from text; numbers are let through for decimals.
+        result = str(_of(value, int | float, "text", type_name))
+    return result
 
 
 def _of(value: Any, kind: Any, what: str, type_name: str) -> Any:

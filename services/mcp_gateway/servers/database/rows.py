@@ -13,19 +13,23 @@ _SAFE_INTEGER = 2**53 - 1
 
 def json_value(value: Any) -> Any:
     """Return a column's value as JSON can hold it; `shapes.QUERY` documents the rule."""
-    if value is None or isinstance(value, str | bool):
-        return value
-    if isinstance(value, int):
-        return value if abs(value) <= _SAFE_INTEGER else str(value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else _not_finite(value)
-    if isinstance(value, bytes | bytearray | memoryview):
-        return "\\x" + value.hex()
-    if isinstance(value, list | tuple):
-        return [json_value(item) for item in value]
-    if isinstance(value, dict):
-        return {name: json_value(item) for name, item in value.items()}
-    return str(value)
+    result: Any
+    match value:
+        case None | str() | bool():
+            result = value
+        case int():
+            result = value if abs(value) <= _SAFE_INTEGER else str(value)
+        case float():
+            result = value if math.isfinite(value) else _not_finite(value)
+        case bytes() | bytearray():
+            result = "\\x" + value.hex()
+        case list() | tuple():
+            result = [json_value(item) for item in value]
+        case dict():
+            result = {name: json_value(item) for name, item in value.items()}
+        case _:
+            result = str(value)
+    return result
 
 
 def _not_finite(value: float) -> str:

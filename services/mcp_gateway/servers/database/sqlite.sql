@@ -2,10 +2,13 @@
 PRAGMA module_list
 
 -- name: connect_virtual_tables
+SELECT 1 FROM json_each('[]')
+UNION ALL
+SELECT 1 FROM json_tree('[]')
+UNION ALL
 SELECT count(*)
-FROM json_each('[]'), json_tree('[]'), (
-    SELECT 1 FROM sqlite_master AS t, pragma_table_xinfo(t.name) WHERE t.sql LIKE 'CREATE VIRTUAL TABLE%'
-)
+FROM sqlite_master AS t, pragma_table_xinfo(t.name)
+WHERE t.sql LIKE 'CREATE VIRTUAL TABLE%'
 
 -- name: tables
 SELECT 'main' AS schema, name, CASE type WHEN 'view' THEN 'view' ELSE 'table' END AS kind

@@ -48,7 +48,10 @@ def unavailable(why: str) -> ToolRefused:
 
 @contextmanager
 def connected(path: Path, seconds: float) -> Iterator[sqlite3.Connection]:
-    """Open the file for reading, with all bounds, for one call of so many seconds. Raises `ToolRefused` (`database_unavailable`)."""
+    """Open the file for reading, with all bounds, for one call of so many seconds.
+
+    Raises `ToolRefused` (`database_unavailable`).
+    """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise unavailable("it is no regular file")

@@ -2,17 +2,22 @@
 
 import sqlite3
 
-_FUNCTIONS = frozenset(
-    """
-    abs acos acosh asin asinh atan atan2 atanh avg ceil ceiling char coalesce concat concat_ws cos cosh count cume_dist
-    date datetime degrees dense_rank exp first_value floor format glob group_concat hex ifnull iif instr json json_array
-    json_array_length json_each json_error_position json_extract json_group_array json_group_object json_insert
-    json_object json_patch json_pretty json_quote json_remove json_replace json_set json_tree json_type json_valid
-    julianday lag last_value lead length like likelihood likely ln log log10 log2 lower ltrim match max median min mod
-    nth_value ntile nullif octet_length percent_rank percentile percentile_cont percentile_disc pi pow power printf quote
-    radians random rank replace round row_number rtrim sign sin sinh soundex sqlite_version sqrt strftime string_agg
-    substr substring sum tan tanh time timediff total trim trunc typeof unhex unicode unixepoch unlikely upper -> ->>
-    """.split()
+_NAMES = """
+    abs acos acosh asin asinh atan atan2 atanh avg ceil ceiling char coalesce concat concat_ws cos cosh count
+    cume_dist date datetime degrees dense_rank exp first_value floor format glob group_concat hex ifnull iif
+    instr json json_array json_array_length json_each json_error_position json_extract json_group_array
+    json_group_object json_insert json_object json_patch json_pretty json_quote json_remove json_replace
+    json_set json_tree json_type json_valid julianday lag last_value lead length like likelihood likely ln log
+    log10 log2 lower ltrim match max median min mod nth_value ntile nullif octet_length percent_rank
+    percentile percentile_cont percentile_disc pi pow power printf quote radians random rank replace round
+    row_number rtrim sign sin sinh soundex sqlite_version sqrt strftime string_agg substr substring sum tan
+    tanh time timediff total trim trunc typeof unhex unicode unixepoch unlikely upper -> ->>
+"""
+_FUNCTIONS = frozenset(_NAMES.split())
+_READING = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_READ})
+_STATEMENT_REFUSED = (
+    "Only statements that read are allowed: SELECT, VALUES, WITH and EXPLAIN. Attached files, PRAGMA and transactions "
+    "are not."
 )
 _SCHEMA_TABLES = frozenset({"sqlite_master", "sqlite_schema"})
 _READABLE_MODULES = frozenset({"json_each", "json_tree"})
@@ -36,23 +41,14 @@ class Authorizer:
         return sqlite3.SQLITE_DENY
 
     def _refusal(self, action: int, first: str, second: str) -> tuple[str, str] | None:
-        if action in {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE}:
-            return None
-        if action == sqlite3.SQLITE_FUNCTION:
-            if second.lower() in _FUNCTIONS:
-                return None
+        if action == sqlite3.SQLITE_FUNCTION and second.lower() not in _FUNCTIONS:
             return "function_refused", f"The function {second[:100]} is not among those that may be called."
-        if action == sqlite3.SQLITE_READ:
-            if self._readable(first.lower()):
-                return None
+        if action == sqlite3.SQLITE_READ and not self._readable(first.lower()):
             return "relation_refused", f"{first[:100]} is not read by query. Use list_tables and describe_table."
-        if action == sqlite3.SQLITE_PRAGMA and first == "data_version" and not second:
-            return None  # full-text tables ask for it
-        return (
-            "statement_refused",
-            "Only statements that read are allowed: SELECT, VALUES, WITH and EXPLAIN. Attached files, PRAGMA and "
-            "transactions are not.",
-        )
+        # Full-text tables ask for the version of the data.
+        if action in _READING or (action == sqlite3.SQLITE_PRAGMA and first == "data_version" and not second):
+            return None
+        return "statement_refused", _STATEMENT_REFUSED
 
     def _readable(self, table: str) -> bool:
         if table.startswith("sqlite_"):

@@ -3,6 +3,7 @@
 import resource
 import sqlite3
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,11 @@ from services.mcp_gateway.servers.database import sqlite_reading
 from services.mcp_gateway.servers.database.sqlite_connection import connected
 from services.mcp_gateway.servers.tools import ToolRefused
 
-_CALLS = {"query": sqlite_reading.query, "tables": sqlite_reading.tables, "columns": sqlite_reading.columns}
+_CALLS: dict[str, Callable[..., Any]] = {
+    "query": sqlite_reading.query,
+    "tables": sqlite_reading.tables,
+    "columns": sqlite_reading.columns,
+}
 
 
 def answer(path: Path, request: bytes) -> dict[str, Any]:
@@ -25,8 +30,7 @@ def answer(path: Path, request: bytes) -> dict[str, Any]:
     except ToolRefused as refused:
         return {"refused": (refused.code, refused.message)}
     except sqlite3.Error as error:
-        refused = sqlite_reading.failed(error)
-        return {"refused": (refused.code, refused.message)}
+        return {"refused": ((failed := sqlite_reading.failed(error)).code, failed.message)}
     except MemoryError:
         return {"refused": ("query_failed", "The statement needs more memory than it may have. Read less.")}
 
