@@ -126,7 +126,8 @@ async def test_values(server: ToolServer) -> None:
         timestamptz '2024-02-29 12:00:00.5+00' AT TIME ZONE 'UTC', interval '1 day 2 hours',
         'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid, '\\x00ff'::bytea, '{"a": [1, null]}'::jsonb,
         ARRAY[[1, 2], [3, NULL]], ARRAY[1.5, NULL]::numeric[], ARRAY[date '2024-01-01'], ROW(1, 'a', 2.5)::text,
-        '10.0.0.1/8'::inet, int4range(1, 5)::text, true, NULL, 'é', 'happy'::mood, 1::"char", 5::money::numeric, point(1, 2), 'people'::regclass::text
+        '10.0.0.1/8'::inet, int4range(1, 5)::text, true, NULL, 'é', 'happy'::mood,
+        1::"char", 5::money::numeric, point(1, 2), 'people'::regclass::text
     """
     assert (await rows(server, sql))[0] == [
         "1.10", "NaN", "-Infinity", "9007199254740993", "2024-02-29", "12:30:00", "2024-02-29 12:00:00.5", "P1DT2H",
