@@ -159,7 +159,7 @@ async def test_parameters(server: ToolServer) -> None:
         ("SELECT p.name, o.tags FROM people p JOIN orders o ON o.person = p.id;", [["p1", ["a", None, "b,c"]]]),
         ("SELECT data FROM orders", [[{"a": [1, "9007199254740993"]}]]),
         ("SELECT min(mood), pg_catalog.min(mood) FROM people", [["happy", "happy"]]),
-        ("SELECT (p.address).street FROM people p WHERE id = 1", [[None]]),
+        ("SELECT (p.address).street, (p.address).number FROM people p WHERE id = 1", [[None, None]]),
         ('SELECT "c;d" FROM "a""b; DROP TABLE people; --"', []),
         ("SELECT count(*) FROM information_schema.tables WHERE table_name = 'people'", [[1]]),
         ("SELECT table_name FROM information_schema.tables WHERE table_schema = 'hidden'", []),

@@ -119,6 +119,12 @@ _OTHERS = """
     pg_column_size pg_size_pretty pg_typeof uuid_extract_timestamp uuid_extract_version uuidv4 uuidv7 version
 """
 
+# As functions these are casts. They are also how people name the fields of rows: `(address).name` asks for them.
+_CASTS = """
+    bool box bpchar circle float4 float8 int2 int4 int8 interval line lseg name numeric path polygon time timestamp
+    timestamptz varchar
+"""
+
 FUNCTIONS = _names(
     _MATHEMATICS
     + _TEXT
@@ -131,6 +137,7 @@ FUNCTIONS = _names(
     + _TEXT_SEARCH
     + _NETWORK_AND_SHAPES
     + _OTHERS
+    + _CASTS
 )
 
 REPEATING = {"lpad": 1, "repeat": 1, "rpad": 1}
