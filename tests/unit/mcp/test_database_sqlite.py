@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import sqlite3
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from msgspec import Raw
 
 from services.mcp_gateway import limits
 from services.mcp_gateway.servers.database.address import AddressInvalid, open_database
+from services.mcp_gateway.servers.database.ports import Database
 from services.mcp_gateway.servers.database.tools import database_server
 from services.mcp_gateway.servers.tools import ToolOutput, ToolRefused
 
@@ -35,17 +38,31 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@cache
+def opened(path: Path) -> Database:
+    """One for all tests: the processes that read are slower to start than the tests."""
+    database = open_database(address(path))
+    OPENED.append(database)
+    return database
+
+
+OPENED: list[Database] = []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def closing() -> Iterator[None]:
+    yield
+    for database in OPENED:
+        database.close()
+
+
 def address(path: Path) -> str:
     return "sqlite://" + str(path).replace("#", "%23").replace("?", "%3F")
 
 
 async def run(path: Path, tool: str, **arguments: Any) -> Any:
-    database = open_database(address(path))
-    declared = database_server(database).tools[tool]
-    try:
-        output = await declared.call(declared.arguments(Raw(json.dumps(arguments).encode())))
-    finally:
-        database.close()
+    declared = database_server(opened(path)).tools[tool]
+    output = await declared.call(declared.arguments(Raw(json.dumps(arguments).encode())))
     assert isinstance(output, ToolOutput)
     assert json.loads(output.text) == output.structured
     return output.structured
