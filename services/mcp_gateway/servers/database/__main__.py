@@ -1,0 +1,35 @@
+"""The command line: where the database is, then serve on stdin and stdout."""
+
+import argparse
+import os
+
+from services.mcp_gateway.servers.database.address import AddressInvalid, open_database
+from services.mcp_gateway.servers.database.tools import database_server
+from services.mcp_gateway.servers.stdio import serve_stdio
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m services.mcp_gateway.servers.database",
+        description="Serves a PostgreSQL or SQLite database to MCP clients on stdin and stdout, for reading only.",
+        epilog="Give PostgreSQL a login of its own that may read no more than callers may see. Prefer DATABASE_URL: "
+        "everybody on the machine can see a command line.",
+    )
+    parser.add_argument(
+        "--url",
+        help="postgresql://user:password@host/database or sqlite:///absolute/path.sqlite3 (default: $DATABASE_URL)",
+    )
+    url = parser.parse_args().url or os.environ.get("DATABASE_URL")
+    if not url:
+        parser.error("say which database: --url or the environment variable DATABASE_URL")
+    try:
+        database = open_database(url)
+    except AddressInvalid as error:
+        parser.error(str(error))
+    # Nothing that a library logs or raises later can repeat what is not there any more.
+    os.environ.pop("DATABASE_URL", None)
+    serve_stdio(database_server(database))
+
+
+if __name__ == "__main__":
+    main()
