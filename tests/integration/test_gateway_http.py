@@ -1,9 +1,13 @@
 """The gateway's HTTP API: registry, discovery, calls, history, and what it refuses."""
 
 import asyncio
+import base64
+import sqlite3
 import sys
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -42,19 +46,44 @@ def code(answer: httpx2.Response) -> tuple[int, str]:
 
 async def test_a_new_tenant_has_the_bundled_servers(client: httpx2.AsyncClient) -> None:
     answers = await asyncio.gather(*(client.get("/servers") for _ in range(8)))
-    assert {len(answer.json()["servers"]) for answer in answers} == {1}
-    (calculator,) = answers[0].json()["servers"]
-    assert (calculator["slug"], calculator["category"], calculator["status"]) == ("calculator", "bundled", "active")
-    discovered = (await client.get(f"/servers/{calculator['id']}/discover")).json()
-    assert len(discovered["servers"][0]["available_tools"]) == 5
+    assert {len(answer.json()["servers"]) for answer in answers} == {3}
+    servers = {server["slug"]: server for server in answers[0].json()["servers"]}
+    assert list(servers) == ["filesystem", "database", "calculator"]
+    assert {(server["category"], server["status"]) for server in servers.values()} == {("bundled", "active")}
+    for slug, tools in (("filesystem", 7), ("database", 4), ("calculator", 5)):
+        discovered = (await client.get(f"/servers/{servers[slug]['id']}/discover")).json()
+        assert len(discovered["servers"][0]["available_tools"]) == tools
     full = (await client.get("/discover", params={"detail": "full"})).json()
-    assert len({tool["definition_hash"] for tool in full["servers"][0]["tools"]}) == 5
+    assert len({tool["definition_hash"] for server in full["servers"] for tool in server["tools"]}) == 16
     assert code(await client.delete("/servers/calculator")) == (409, "conflict")
     assert code(await client.patch("/servers/calculator", json={"command": "/bin/sh"})) == (409, "conflict")
     changed = await client.patch("/servers/calculator", json={"status": "disabled"})
     assert changed.json()["status"] == "disabled"
     call = {"server_id": "calculator", "tool_name": "add", "tool_input": {"a": 1, "b": 2}}
     assert code(await client.post("/execute", json=call)) == (409, "server_disabled")
+
+
+async def test_files_and_the_database_among_them_are_the_tenants_own(running: Running, tmp_path: Path) -> None:
+    async def call(client: httpx2.AsyncClient, server: str, tool: str, **given: object) -> Any:
+        body = {"server_id": server, "tool_name": tool, "tool_input": given}
+        answer = await client.post("/execute", json=body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    with closing(sqlite3.connect(tmp_path / "made.sqlite3")) as made:
+        made.executescript("CREATE TABLE people (name TEXT); INSERT INTO people VALUES ('Ada')")
+    database = base64.b64encode((tmp_path / "made.sqlite3").read_bytes()).decode()
+    async with running.client(uuid4()) as ours, running.client(uuid4()) as others:
+        for client in (ours, others):
+            assert "Ada" not in str(await call(client, "database", "list_tables"))
+        await call(ours, "filesystem", "write_file", path="database.sqlite3", content=database, encoding="base64")
+        await call(ours, "filesystem", "write_file", path="notes.txt", content="ours alone")
+        assert "Ada" in str(await call(ours, "database", "query", sql="SELECT name FROM people"))
+        assert "ours alone" in str(await call(ours, "filesystem", "read_file", path="notes.txt"))
+        assert "no such file" in str(await call(others, "filesystem", "read_file", path="notes.txt"))
+        assert "Ada" not in str(await call(others, "database", "query", sql="SELECT name FROM people"))
+        names = str(await call(others, "filesystem", "search_files", pattern="*"))
+        assert "notes.txt" not in names
 
 
 async def test_calls_and_their_history(client: httpx2.AsyncClient) -> None:
@@ -152,7 +181,7 @@ async def test_what_may_not_be_registered(
     client: httpx2.AsyncClient, body: dict[str, object], expected: tuple[int, str]
 ) -> None:
     assert code(await client.post("/servers", json={**ACTING, **body})) == expected
-    assert (await client.get("/servers")).json()["total"] == 1
+    assert (await client.get("/servers")).json()["total"] == 3
 
 
 async def test_the_same_key_is_the_same_call(client: httpx2.AsyncClient, tmp_path: Path) -> None:
@@ -214,20 +243,20 @@ async def test_lists_are_walked_by_cursor_and_count_alike_everywhere(client: htt
     seen: list[str] = []
     cursor: dict[str, str] = {}
     while True:
-        page = (await client.get("/servers", params={"limit": 3, **cursor})).json()
+        page = (await client.get("/servers", params={"limit": 4, **cursor})).json()
         seen += [server["slug"] for server in page["servers"]]
-        assert page["total"] == 7
+        assert page["total"] == 9
         if page["next_cursor"] is None:
             break
         cursor = {"cursor": page["next_cursor"]}
         # A cursor is a place: it stays one when what stood there is gone.
         assert (await client.delete(f"/servers/{page['servers'][-1]['id']}")).status_code in {204, 409}
         await client.post("/servers", json={**ACTING, "name": f"later {len(seen)}"})
-    assert seen[:7] == ["calculator", *(f"acting-{number}" for number in range(6))]
+    assert seen[:9] == ["filesystem", "database", "calculator", *(f"acting-{number}" for number in range(6))]
     beyond = (await client.get("/servers", params={"offset": 1_000})).json()
-    assert (beyond["servers"], beyond["total"], beyond["next_cursor"]) == ([], 7, None)
+    assert (beyond["servers"], beyond["total"], beyond["next_cursor"]) == ([], 9, None)
     narrowed = (await client.get("/servers", params={"category": "bundled", "limit": 1})).json()
-    assert (narrowed["total"], narrowed["next_cursor"]) == (1, None)
+    assert (narrowed["total"], narrowed["next_cursor"] is None) == (3, False)
 
     call = {"server_id": "calculator", "tool_name": "add", "tool_input": {"a": 1, "b": 1}}
     for _ in range(4):
@@ -311,7 +340,7 @@ async def test_servers_elsewhere_are_public_or_allowed(client: httpx2.AsyncClien
         assert answer.json()["tool_output"] == {"result": 3.0}
         everything = (await client.get("/discover")).json()
         refused = {server["name"]: server["error_code"] for server in everything["servers"]}
-        assert (refused["near"], refused["inside"], everything["total_available"]) == (None, "address_refused", 2)
+        assert (refused["near"], refused["inside"], everything["total_available"]) == (None, "address_refused", 4)
         unwell = (await client.post("/servers/inside/health")).json()
         assert unwell["health_status"] == "unhealthy"
     finally:

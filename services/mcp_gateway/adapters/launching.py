@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from urllib.parse import quote
 from uuid import UUID
 
 import msgspec
@@ -78,10 +79,16 @@ def _files(folder: Path) -> tuple[str, ...]:
     return ("--create", "--root", str(folder / "files"))
 
 
+def _database(folder: Path) -> tuple[str, ...]:
+    # Among the tenant's files: a database is put there as every other file is.
+    return ("--create", "--url", f"sqlite://{quote(str(folder / 'files' / 'database.sqlite3'))}")
+
+
 BUNDLED_SERVERS = {
     server.module: server
     for server in (
         BundledServer("filesystem", "Filesystem", "Read, write, list and search the tenant's own files.", _files),
+        BundledServer("database", "Database", "Read the tenant's own SQLite file, database.sqlite3.", _database),
         BundledServer("calculator", "Calculator", "Exact arithmetic: add, subtract, multiply, divide, power."),
     )
 }

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 
 from services.mcp_gateway.servers.database.address import AddressInvalid, open_database
 from services.mcp_gateway.servers.database.tools import database_server
@@ -19,13 +20,17 @@ def main() -> None:
         "--url",
         help="postgresql://user:password@host/database or sqlite:///absolute/path.sqlite3 (default: $DATABASE_URL)",
     )
-    url = parser.parse_args().url or os.environ.get("DATABASE_URL")
+    parser.add_argument("--create", action="store_true", help="make an empty SQLite database if the file is missing")
+    options = parser.parse_args()
+    url = options.url or os.environ.get("DATABASE_URL")
     if not url:
         parser.error("say which database: --url or the environment variable DATABASE_URL")
     try:
-        database = open_database(url)
+        database = open_database(url, create=options.create)
     except AddressInvalid as error:
         parser.error(str(error))
+    except OSError as error:
+        sys.exit(f"The database file cannot be made: {error.strerror}.")
     # Nothing that a library logs or raises later can repeat what is not there any more.
     os.environ.pop("DATABASE_URL", None)
     serve_stdio(database_server(database))

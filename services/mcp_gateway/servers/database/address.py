@@ -10,8 +10,11 @@ class AddressInvalid(ValueError):
     """The address names no database of a kind that is served."""
 
 
-def open_database(url: str) -> Database:
-    """Return the database of an address. Nothing is connected yet. Raises `AddressInvalid`."""
+def open_database(url: str, *, create: bool = False) -> Database:
+    """Return the database of an address. Nothing is connected yet.
+
+    `create`: an SQLite file that is missing is made, empty. Raises `AddressInvalid`, and `OSError` if that fails.
+    """
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -27,5 +30,8 @@ def open_database(url: str) -> Database:
             raise AddressInvalid("An SQLite address is sqlite:///absolute/path.sqlite3, without options.")
         from services.mcp_gateway.servers.database.sqlite import Sqlite
 
+        if create:
+            Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            Path(path).touch(exist_ok=True)  # nothing is an empty database
         return Sqlite(Path(path))
     raise AddressInvalid("The address must begin with postgresql:// or sqlite:///.")
