@@ -58,6 +58,7 @@ from services.workflow.entry.routes import NatsRoutes
 from services.workflow.entry.triggers import trigger_consumers
 from services.workflow.limits import CHILDREN_CONCURRENCY, HELD_CONNECTIONS, HTTP_CONCURRENCY, LOOK_FOR_ORPHANS_S
 from services.workflow.metrics import EngineMetrics, RetentionMetrics, TriggerMetrics
+from shared.db.kept import KeptConnections
 from shared.ids import new_id
 from shared.net.guard import guarded_client, parse_allowed_hosts
 from shared.runtime import Runtime, open_runtime
@@ -83,11 +84,17 @@ def _archived_reads(rt: Runtime, settings: WorkflowSettings) -> WithArchive:
     return WithArchive(PostgresExecutions(rt.tenants, rt.reader), rt.tenants, objects)
 
 
+def _transitions(rt: Runtime) -> PostgresTransitions:
+    writing = KeptConnections(rt.worker_pool)
+    rt.on_close(writing.close)
+    return PostgresTransitions(rt.worker_pool, rt.log, writing)
+
+
 async def run(settings: WorkflowSettings) -> None:
     """Serve until SIGTERM."""
     async with open_runtime(NAME, settings, plan_once=True, held=HELD_CONNECTIONS) as rt:
         programs = PostgresPrograms(rt.worker_pool)
-        transitions = PostgresTransitions(rt.worker_pool, rt.log)
+        transitions = _transitions(rt)
         states = States(transitions, programs)
         tracking, metrics = Tracking(), EngineMetrics(rt.registry)
         recorder = Recorder(transitions, states, tracking, NatsDispatch(rt.client), rt.waker, metrics)

@@ -182,8 +182,9 @@ WEBHOOK_TOLERANCE_S = 300  # Standard Webhooks: how far a request's time may be 
 MAX_WEBHOOK_HEADERS = 32  # that a template can see
 MAX_WEBHOOK_HEADER_CHARS = 1_000
 MAX_PREVIOUS_KEY_SECONDS = 7 * 24 * 3600  # a key that was replaced stays good no longer
-# Of the worker pool: one for each thing that one process of several does (`lead`), and one for its lease.
-HELD_CONNECTIONS = 8
+# Of the worker pool: one for each thing that one process of several does (`lead`), one for its lease, and those that
+# batches are written on.
+HELD_CONNECTIONS = 8 + ENGINE_BATCHES_WRITING
 
 # Retention and the archive.
 MIN_RETENTION_DAYS = 1

@@ -11,11 +11,12 @@ import msgspec
 from services.workflow.adapters.outages import as_store_away
 from services.workflow.app.ports import StatusRow, Transition
 from services.workflow.domain.labels import searchable_labels
+from shared.db.kept import KeptConnections
 from shared.db.queries import load_queries
 from shared.eventstore.errors import ConcurrentAppend
 from shared.eventstore.event import RecordedEvent, Snapshot
 from shared.eventstore.group_commit import commit_units
-from shared.eventstore.postgres import PostgresEventLog, columns, names_version
+from shared.eventstore.postgres import PostgresEventLog, append_in, columns, names_version
 from shared.limits import VERSION_MAX
 
 _sql = load_queries(Path(__file__).parent / "sql" / "executions.sql")
@@ -23,10 +24,13 @@ _archive = load_queries(Path(__file__).parent / "sql" / "archive.sql")
 
 
 class PostgresTransitions:
-    """`TransitionStore` over the worker pool."""
+    """`TransitionStore` over the worker pool; `writing` is what transitions are written through, if not the pool."""
 
-    def __init__(self, pool: "asyncpg.Pool[Any]", log: PostgresEventLog) -> None:
+    def __init__(
+        self, pool: "asyncpg.Pool[Any]", log: PostgresEventLog, writing: KeptConnections | None = None
+    ) -> None:
         self._pool = pool
+        self._writing = writing or pool
         self._log = log
 
     async def record(self, transitions: Sequence[Transition]) -> tuple[int, list[Transition]]:
@@ -72,14 +76,14 @@ class PostgresTransitions:
         events = [event for transition in transitions for event in transition.events]
         rows = [transition.row for transition in transitions if transition.row is not None]
         if not rows:  # nearly always: arrays that are not passed need not be encoded
-            return await self._log.append(events)
+            return await append_in(self._writing, events)
         begun = [t.row for t in transitions if t.row is not None and t.events[0].version == 1]
         labels = {row.id: _labels(row) for row in begun if row.attributes or row.tags}
         found = [
             (row, *label) for row in begun if row.id in labels for label in searchable_labels(row.attributes, row.tags)
         ]
         try:
-            position = await self._pool.fetchval(
+            position = await self._writing.fetchval(
                 _sql.record,
                 *columns(events),
                 [r.tenant_id for r in rows],
