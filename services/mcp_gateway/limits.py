@@ -73,7 +73,14 @@ CALCULATOR_DIGITS_MAX = 4_000
 CALCULATOR_DECIMAL_DIGITS = 34
 
 # Files of the bundled server. The depth also bounds how many descriptors a walk holds open, below PROCESS_OPEN_FILES.
-FILE_MAX_BYTES = 10 * MIB
+FILE_MAX_BYTES = (
+    10 * MIB
+)  # of one that is written by a client of the server's own; arguments bound it behind the gateway
+FILE_READ_MAX_BYTES = (
+    512 * KIB
+)  # at once: what is read is sent twice, as structure and as text, within RESULT_MAX_BYTES
+FILE_OFFSET_MAX = 2**53 - 1
+FILE_WALKS_AT_ONCE = 4  # each holds a descriptor for each folder that it is in
 FILE_PATH_MAX_BYTES = 4_096
 FILE_NAME_MAX_BYTES = 255
 FILE_PATH_DEPTH_MAX = 32
@@ -84,7 +91,8 @@ FILE_SEARCH_ENTRIES_MAX = 100_000
 FILE_SEARCH_RESULTS_MAX = 1_000
 FILE_SEARCH_SECONDS = 10.0
 FILE_SEARCH_BYTES_MAX = 64 * MIB
-FILE_SEARCH_FILE_MAX_BYTES = 4 * MIB
+FILE_SEARCH_FILE_MAX_BYTES = FILE_MAX_BYTES
+FILE_SEARCH_FOUND_MAX_BYTES = 384 * KIB  # sent twice as well, and once more escaped
 FILE_SEARCH_TEXT_MAX_CHARS = 256
 FILE_SEARCH_LINES_MAX = 20
 FILE_SEARCH_LINE_MAX_CHARS = 300

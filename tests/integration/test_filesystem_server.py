@@ -36,6 +36,7 @@ async def test_the_official_client_uses_it(tmp_path: Path, mode: Literal["legacy
         assert found.structured_content == {
             "matches": [{"path": "notes/a.txt", "type": "file", "lines": [{"number": 1, "text": "hello"}]}],
             "stopped_by": None,
+            "skipped": 0,
         }
         info = await sdk.call_tool("get_file_info", {"path": "notes/a.txt"})
         assert info.structured_content is not None

@@ -346,3 +346,28 @@ def test_addresses_of_no_database(url: str) -> None:
     with pytest.raises(AddressInvalid) as invalid:
         open_database(url)
     assert "secret" not in str(invalid.value)
+
+
+def test_a_journal_beside_a_file_that_is_still_empty_stays(tmp_path: Path) -> None:
+    (tmp_path / "d.sqlite3").touch()
+    (tmp_path / "d.sqlite3-wal").write_bytes(b"comes before its database")
+    database = open_database(address(tmp_path / "d.sqlite3"))
+    OPENED.append(database)
+    assert asyncio.run(database.tables(None)) == []
+    assert (tmp_path / "d.sqlite3-wal").read_bytes() == b"comes before its database"
+
+
+def test_a_file_that_is_locked_is_busy_and_a_name_that_sounds_so_is_not(tmp_path: Path) -> None:
+    file = tmp_path / "d.sqlite3"
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("CREATE TABLE t (a)")
+    database = open_database(address(file))
+    OPENED.append(database)
+    with pytest.raises(ToolRefused) as refused:
+        asyncio.run(database.query("SELECT is_busy FROM blocked", [], 1))
+    assert refused.value.code == "query_failed"
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(ToolRefused) as refused:
+        asyncio.run(database.query("SELECT a FROM t", [], 1))
+    assert refused.value.code == "database_busy"
+    other.close()

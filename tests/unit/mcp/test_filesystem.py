@@ -2,15 +2,25 @@
 
 import base64
 import os
+import resource
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from services.mcp_gateway.limits import FILE_MAX_BYTES, FILE_NAME_MAX_BYTES, FILE_PATH_DEPTH_MAX
+from services.mcp_gateway.limits import (
+    FILE_MAX_BYTES,
+    FILE_NAME_MAX_BYTES,
+    FILE_OFFSET_MAX,
+    FILE_PATH_DEPTH_MAX,
+    FILE_READ_MAX_BYTES,
+    FILE_SEARCH_FILE_MAX_BYTES,
+    RESULT_MAX_BYTES,
+)
 from services.mcp_gateway.servers.base import ToolServer
 from services.mcp_gateway.servers.filesystem.beneath import Root
 from services.mcp_gateway.servers.filesystem.search import Pattern
@@ -197,6 +207,33 @@ def test_a_file_above_the_bound_is_read_in_parts_alone(server: ToolServer, root:
     assert refused(server, "read_file", path="big") == "too_large"
     part = call(server, "read_file", path="big", offset=(1 << 34) - 2, length=10)
     assert (part["content"], part["end"]) == ("\0\0", 1 << 34)
+    assert call(server, "read_file", path="big", offset=FILE_OFFSET_MAX)["content"] == ""
+    assert refused(server, "read_file", path="big", offset=FILE_OFFSET_MAX + 1) == "arguments_invalid"
+
+
+def test_text_is_read_in_parts_that_end_with_a_character(server: ToolServer, root: Path) -> None:
+    (root / "u.txt").write_text("aé€🙂" * 50)
+    read, at = "", 0
+    while at < (root / "u.txt").stat().st_size:
+        part = call(server, "read_file", path="u.txt", offset=at, length=7)
+        read, at = read + part["content"], part["end"]
+    assert read == "aé€🙂" * 50
+    assert refused(server, "read_file", path="u.txt", offset=2) == "not_text"
+    (root / "cut.txt").write_bytes("a€".encode()[:-1])
+    assert refused(server, "read_file", path="cut.txt") == "not_text"
+
+
+def test_no_answer_is_larger_than_the_gateway_passes_on(server: ToolServer, root: Path) -> None:
+    (root / "zeros").write_bytes(bytes(FILE_READ_MAX_BYTES))
+    assert refused(server, "read_file", path="zeros") == "too_large"
+    (root / "whole").write_text("é" * (FILE_READ_MAX_BYTES // 2))
+    assert len(call(server, "read_file", path="whole")["content"]) == FILE_READ_MAX_BYTES // 2
+    for number in range(80):
+        (root / f"hit{number}").write_text(('"needle' * 60 + "\n") * 20)
+    result = call(server, "search_files", pattern="hit*", text="needle")
+    assert result["stopped_by"] == "size"
+    as_text = msgspec.json.encode(result).decode()
+    assert len(msgspec.json.encode([as_text, result])) < RESULT_MAX_BYTES
 
 
 @pytest.mark.parametrize(("more", "accepted"), [(0, True), (1, False)])
@@ -272,7 +309,9 @@ def test_deleting(server: ToolServer, root: Path, outside: Path) -> None:
     assert (outside / "secret.txt").read_text() == SECRET
 
 
-@pytest.mark.parametrize("path", ["", "/", ".", "./", "notes/..", "..", "../outside/secret.txt", "out/secret.txt"])
+@pytest.mark.parametrize(
+    "path", ["", "a\0b", "a\\b", "/", ".", "./", "notes/..", "..", "../outside/secret.txt", "out/secret.txt"]
+)
 def test_neither_the_root_nor_what_is_outside_is_deleted(
     server: ToolServer, root: Path, outside: Path, path: str
 ) -> None:
@@ -322,6 +361,32 @@ def test_searching_by_name_and_by_text(server: ToolServer) -> None:
     (match,) = call(server, "search_files", pattern="*.txt", text="needle")["matches"]
     assert match["lines"] == [{"number": 2, "text": "two needle"}]
     assert found(server, pattern="secret*") == []
+
+
+def test_a_search_says_what_it_did_not_look_into(server: ToolServer, root: Path) -> None:
+    with (root / "large").open("wb") as file:
+        file.truncate(FILE_SEARCH_FILE_MAX_BYTES + 1)
+    result = call(server, "search_files", pattern="*", text="needle")
+    assert (len(result["matches"]), result["stopped_by"], result["skipped"]) == (2, None, 1)
+    assert refused(server, "search_files", pattern="*", text="two\nlines") == "text_invalid"
+
+
+def test_many_deep_searches_at_once_find_all(server: ToolServer, root: Path) -> None:
+    deep = root.joinpath(*["d"] * (FILE_PATH_DEPTH_MAX - 1))
+    deep.mkdir(parents=True)
+    for number in range(5):
+        (deep / f"{number}.deep").write_text("x")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    open_now = len(list(Path("/proc/self/fd").iterdir()))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (open_now + 200, hard))
+    try:
+        with ThreadPoolExecutor(16) as threads:
+            found_ = list(
+                threads.map(lambda _: len(call(server, "search_files", pattern="*.deep")["matches"]), range(64))
+            )
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert set(found_) == {5}
 
 
 @pytest.mark.parametrize("pattern", ["", "/etc/*", "../*", "notes/../../*", "a\\b", "*" * 300])

@@ -46,16 +46,28 @@ def unavailable(why: str) -> ToolRefused:
     )
 
 
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether another program has the file locked just now."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+def busy() -> ToolRefused:
+    return ToolRefused("database_busy", "Another program is writing to the database. Try again in a moment.")
+
+
 @contextmanager
 def connected(path: Path, seconds: float) -> Iterator[sqlite3.Connection]:
     """Open the file for reading, with all bounds, for one call of so many seconds.
 
-    Raises `ToolRefused` (`database_unavailable`).
+    Raises `ToolRefused` (`database_unavailable`, `database_busy`).
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
+        info = path.stat()
+        if not stat.S_ISREG(info.st_mode):
             raise unavailable("it is no regular file")
-        connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None, timeout=1.0)
+        # To SQLite a journal beside an empty file is left over, and it deletes it: it may belong to what comes next.
+        name = f"file:{quote(str(path))}?mode=ro" if info.st_size else "file::memory:"
+        connection = sqlite3.connect(name, uri=True, isolation_level=None, timeout=1.0)
     except FileNotFoundError:
         raise unavailable("it does not exist") from None
     except (OSError, sqlite3.Error):
@@ -68,7 +80,7 @@ def connected(path: Path, seconds: float) -> Iterator[sqlite3.Connection]:
                 connection.execute(pragma)
             connection.execute("PRAGMA schema_version")  # reads the file's first page
         except sqlite3.Error as error:
-            raise unavailable(str(error)[:100]) from None
+            raise (busy() if is_busy(error) else unavailable(str(error)[:100])) from None
         ends = time.monotonic() + seconds
         connection.set_progress_handler(lambda: time.monotonic() > ends, SQLITE_STEPS_BETWEEN_LOOKS)
         connection.text_factory = _text

@@ -6,6 +6,7 @@ from typing import Any
 
 from services.mcp_gateway.limits import DATABASE_COLUMNS_MAX, DATABASE_TABLES_MAX, FAULT_MESSAGE_MAX_CHARS
 from services.mcp_gateway.servers.database.rows import Rows
+from services.mcp_gateway.servers.database.sqlite_connection import busy, is_busy
 from services.mcp_gateway.servers.database.sqlite_policy import Authorizer
 from services.mcp_gateway.servers.tools import ToolRefused
 from shared.db.queries import load_queries
@@ -13,8 +14,6 @@ from shared.db.queries import load_queries
 _QUERIES = load_queries(Path(__file__).with_name("sqlite.sql"))
 _STORAGE = {int: "integer", float: "real", str: "text", bytes: "blob", type(None): "null"}
 """Storage classes. A column's is that of its first value that is not null, since expressions have no declared type."""
-
-_BUSY = ("locked", "busy")
 
 
 def query(connection: sqlite3.Connection, sql: str, parameters: list[Any], max_rows: int) -> dict[str, Any]:
@@ -86,10 +85,10 @@ def _fetch(connection: sqlite3.Connection, sql: str, **parameters: Any) -> list[
 
 def failed(error: sqlite3.Error) -> ToolRefused:
     message = str(error)[:FAULT_MESSAGE_MAX_CHARS]
-    if message == "interrupted":
+    if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT:
         return took_too_long()
-    if any(word in message for word in _BUSY):
-        return ToolRefused("database_busy", "Another program is writing to the database. Try again in a moment.")
+    if is_busy(error):
+        return busy()
     return ToolRefused("query_failed", f"{message}. Compare the statement with describe_table.")
 
 

@@ -31,6 +31,8 @@ def answer(path: Path, request: bytes) -> dict[str, Any]:
         return {"refused": (refused.code, refused.message)}
     except sqlite3.Error as error:
         return {"refused": ((failed := sqlite_reading.failed(error)).code, failed.message)}
+    except UnicodeDecodeError:
+        return {"refused": ("query_failed", "A name in the database is no UTF-8 text.")}
     except MemoryError:
         return {"refused": ("query_failed", "The statement needs more memory than it may have. Read less.")}
 

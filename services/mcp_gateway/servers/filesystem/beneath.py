@@ -9,6 +9,7 @@ is touched, not even to see whether it exists.
 import os
 import re
 import stat
+import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,7 +17,13 @@ from pathlib import Path
 
 import msgspec
 
-from services.mcp_gateway.limits import FILE_LINKS_MAX, FILE_NAME_MAX_BYTES, FILE_PATH_DEPTH_MAX, FILE_PATH_MAX_BYTES
+from services.mcp_gateway.limits import (
+    FILE_LINKS_MAX,
+    FILE_NAME_MAX_BYTES,
+    FILE_PATH_DEPTH_MAX,
+    FILE_PATH_MAX_BYTES,
+    FILE_WALKS_AT_ONCE,
+)
 from services.mcp_gateway.servers.filesystem.refusals import outside, refusal_of
 from services.mcp_gateway.servers.tools import ToolRefused
 
@@ -45,6 +52,7 @@ class Root:
     def __init__(self, path: str) -> None:
         self._shown = Path(path).resolve()
         self._descriptor = os.open(self._shown, OPEN_FOLDER)
+        self._walks = threading.BoundedSemaphore(FILE_WALKS_AT_ONCE)
 
     def close(self) -> None:
         """Let go of the folder."""
@@ -57,7 +65,11 @@ class Root:
         `follow`: a link at the end is walked too. `make`: folders that are missing are made, the last part included.
         Raises `ToolRefused`, inside of the `with` too where the file system refuses something.
         """
-        parts = self._parts(path)
+        parts = self.parts(path)
+        with self._walks:
+            yield from self._find(parts, follow=follow, make=make)
+
+    def _find(self, parts: list[str], *, follow: bool, make: bool) -> Iterator[Place]:
         # Opened anew, not duplicated: duplicates share the place up to which a folder was listed.
         walk = _Walk(os.open(".", OPEN_FOLDER, dir_fd=self._descriptor), parts, follow=follow, make=make)
         try:
@@ -67,7 +79,8 @@ class Root:
         finally:
             walk.close()
 
-    def _parts(self, path: str) -> list[str]:
+    def parts(self, path: str) -> list[str]:
+        """Return the names that a path is made of. Raises `ToolRefused` for one that can lead nowhere."""
         if not path:
             raise ToolRefused("path_invalid", "A path has at least one character; `.` is the root.")
         if len(path.encode(errors="surrogatepass")) > FILE_PATH_MAX_BYTES:

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import codecs
 import os
 import secrets
 import stat
@@ -13,6 +14,8 @@ from services.mcp_gateway.servers.filesystem.beneath import Place
 from services.mcp_gateway.servers.tools import ToolRefused
 
 Encoding = Literal["utf-8", "base64"]
+_HIGH_BITS, _CONTINUED = 0b1100_0000, 0b1000_0000  # of a byte that is not the first of a character (RFC 3629)
+_text_decoder = codecs.getincrementaldecoder("utf-8")
 # Without O_NONBLOCK, opening a FIFO that was swapped in would wait for a writer for ever.
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -90,14 +93,21 @@ def decoded(content: str, encoding: Encoding) -> bytes:
     return data
 
 
-def encoded(data: bytes, encoding: Encoding) -> str:
-    """Return bytes as text. Raises `ToolRefused` if they are none."""
+def encoded(data: bytes, encoding: Encoding, *, whole: bool) -> tuple[str, int]:
+    """Return bytes as text, and how many of them it is: a character that is cut off at the end is left out.
+
+    `whole`: nothing follows them. Raises `ToolRefused` if they are no text.
+    """
     if encoding == "base64":
-        return base64.b64encode(data).decode()
+        return base64.b64encode(data).decode(), len(data)
+    decoder = _text_decoder()
     try:
-        return data.decode()
+        text = decoder.decode(data, whole)
     except UnicodeDecodeError as error:
+        if error.start == 0 and data[0] & _HIGH_BITS == _CONTINUED:
+            raise ToolRefused("not_text", "`offset` lies inside of a character, or the bytes are no text.") from error
         raise ToolRefused("not_text", "The bytes are no UTF-8 text: read them with `encoding` `base64`.") from error
+    return text, len(data) - len(decoder.getstate()[0])
 
 
 def _write_all(descriptor: int, content: bytes) -> None:

@@ -1,12 +1,15 @@
 """Searching a tree for names and for text, within bounds of entries, bytes, depth and time, and through no link."""
 
+import errno
 import fnmatch
+import io
 import os
 import re
 import stat
 import time
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice
 
 import msgspec
 
@@ -16,6 +19,7 @@ from services.mcp_gateway.limits import (
     FILE_SEARCH_BYTES_MAX,
     FILE_SEARCH_ENTRIES_MAX,
     FILE_SEARCH_FILE_MAX_BYTES,
+    FILE_SEARCH_FOUND_MAX_BYTES,
     FILE_SEARCH_LINE_MAX_CHARS,
     FILE_SEARCH_LINES_MAX,
     FILE_SEARCH_SECONDS,
@@ -82,21 +86,21 @@ class Search:
 
     def __init__(self, pattern: Pattern, text: str | None, most: int) -> None:
         self._pattern = pattern
+        if text is not None and ("\n" in text or "\r" in text):
+            raise ToolRefused("text_invalid", "`text` is looked for in each line: it has no line breaks.")
         self._text = None if text is None else text.encode()
         self._most = most
         self._entries = 0
         self._bytes = 0
         self._until = time.monotonic() + FILE_SEARCH_SECONDS
+        self._size = 0
+        self.skipped = 0
         self.stopped_by: str | None = None
         self.found: list[Match] = []
 
-    def run(self, place: Place) -> None:
-        """Search a folder. Raises `ToolRefused` if it is none."""
-        if place.info is None:
-            raise ToolRefused("not_found", "There is no such file or folder.")
-        if place.name is not None:
-            raise ToolRefused("not_a_folder", "What lies there is no folder.")
-        for folder, path, info in self._below(place.folder, []):
+    def run(self, root: int) -> None:
+        """Search an open folder. Raises `OSError` when the file system, or this process, is at its end."""
+        for folder, path, info in self._below(root, []):
             if self._pattern.fits(path):
                 self._take(folder, path, info)
             if self.stopped_by is not None:
@@ -111,29 +115,37 @@ class Search:
         if len(self.found) >= self._most:
             self.stopped_by = "results"
             return
-        self.found.append(Match("/".join(shown_name(name) for name in path), kind_of(info), lines))
+        match = Match("/".join(shown_name(name) for name in path), kind_of(info), lines)
+        self._size += len(msgspec.json.encode(match))
+        if self._size > FILE_SEARCH_FOUND_MAX_BYTES:
+            self.stopped_by = "size"
+            return
+        self.found.append(match)
 
     def _lines(self, place: Place, text: bytes) -> list[Line]:
         info = place.info
-        if info is None or not stat.S_ISREG(info.st_mode) or info.st_size > FILE_SEARCH_FILE_MAX_BYTES:
+        if info is None or not stat.S_ISREG(info.st_mode):
+            return []
+        if info.st_size > FILE_SEARCH_FILE_MAX_BYTES:
+            self.skipped += 1
             return []
         if self._bytes + info.st_size > FILE_SEARCH_BYTES_MAX:
             self.stopped_by = "bytes"
             return []
         try:
             descriptor = open_file(place)
-        except (OSError, ToolRefused):
-            return []  # it went, or may not be read: nothing was found in it
+        except ToolRefused:
+            return []  # it is no file any more
+        except OSError as error:
+            _not_if_ours(error)
+            self.skipped += 1
+            return []
         try:
             data = read(descriptor, 0, FILE_SEARCH_FILE_MAX_BYTES)
         finally:
             os.close(descriptor)
         self._bytes += len(data)
-        if text not in data:
-            return []
-        lines = enumerate(data.split(b"\n"), start=1)
-        hits = [Line(number, _shown(line)) for number, line in lines if text in line]
-        return hits[:FILE_SEARCH_LINES_MAX]
+        return _lines_with(text, data)
 
     def _below(self, folder: int, path: list[str]) -> Iterator[tuple[int, list[str], os.stat_result]]:
         with os.scandir(folder) as entries:
@@ -150,7 +162,7 @@ class Search:
                 return
             try:
                 info = os.stat(name, dir_fd=folder, follow_symlinks=False)
-            except OSError:
+            except FileNotFoundError:
                 continue  # it went meanwhile
             inner = [*path, name]
             yield folder, inner, info
@@ -160,12 +172,25 @@ class Search:
     def _inside(self, folder: int, name: str, path: list[str]) -> Iterator[tuple[int, list[str], os.stat_result]]:
         try:
             inner = os.open(name, OPEN_FOLDER, dir_fd=folder)
-        except OSError:
-            return  # it went, became a link, or may not be read
+        except OSError as error:
+            _not_if_ours(error)
+            self.skipped += error.errno in {errno.EACCES, errno.EPERM}
+            return
         try:
             yield from self._below(inner, path)
         finally:
             os.close(inner)
+
+
+def _lines_with(text: bytes, data: bytes) -> list[Line]:
+    hits = (Line(number, _shown(line)) for number, line in enumerate(io.BytesIO(data), start=1) if text in line)
+    return list(islice(hits, FILE_SEARCH_LINES_MAX)) if text in data else []
+
+
+def _not_if_ours(error: OSError) -> None:
+    """Raise what is not about one file or folder: to go on would pass a part of what there is for all."""
+    if error.errno not in {errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ENXIO}:
+        raise error
 
 
 def _shown(line: bytes) -> str:

@@ -9,9 +9,12 @@ from msgspec import Meta
 
 from services.mcp_gateway.limits import (
     FILE_LISTED_MAX,
-    FILE_MAX_BYTES,
+    FILE_OFFSET_MAX,
+    FILE_READ_MAX_BYTES,
     FILE_SEARCH_RESULTS_MAX,
     FILE_SEARCH_TEXT_MAX_CHARS,
+    KIB,
+    RESULT_MAX_BYTES,
 )
 from services.mcp_gateway.servers.base import ToolServer
 from services.mcp_gateway.servers.filesystem.beneath import Place, Root
@@ -66,10 +69,14 @@ class Deleted(msgspec.Struct, frozen=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """What was found. `stopped_by` names the bound that ended the search early, null if all was looked at."""
+    """What was found. `stopped_by` names the bound that ended the search early, null if none did.
+
+    `skipped`: so many files could not be looked into, as they are too large or may not be read.
+    """
 
     matches: list[Match]
     stopped_by: str | None
+    skipped: int
 
 
 class FileTools:
@@ -82,8 +89,8 @@ class FileTools:
         self,
         path: Path,
         encoding: HowEncoded = "utf-8",
-        offset: Annotated[int, Meta(ge=0, description="The first byte to read.")] = 0,
-        length: Annotated[int, Meta(ge=1, le=FILE_MAX_BYTES, description="How many bytes to read at most.")]
+        offset: Annotated[int, Meta(ge=0, le=FILE_OFFSET_MAX, description="The first byte to read.")] = 0,
+        length: Annotated[int, Meta(ge=1, le=FILE_READ_MAX_BYTES, description="How many bytes to read at most.")]
         | None = None,
     ) -> ToolOutput:
         """Read a file, or a part of it."""
@@ -91,12 +98,15 @@ class FileTools:
             descriptor = open_file(place)
             try:
                 size = os.fstat(descriptor).st_size
-                if length is None and size - offset > FILE_MAX_BYTES:
+                if length is None and size - offset > FILE_READ_MAX_BYTES:
                     raise _too_large(size)
-                data = read(descriptor, offset, length or FILE_MAX_BYTES)
+                data = read(descriptor, offset, length or FILE_READ_MAX_BYTES)
             finally:
                 os.close(descriptor)
-        content = FileContent(encoded(data, encoding), encoding, size, offset + len(data))
+        text, used = encoded(data, encoding, whole=offset + len(data) >= size)
+        content = FileContent(text, encoding, size, offset + used)
+        if 2 * len(msgspec.json.encode(text)) > RESULT_MAX_BYTES - KIB:
+            raise ToolRefused("too_large", "The text has too many characters to be escaped: read less, or as base64.")
         return ToolOutput(msgspec.to_builtins(content), content.content)
 
     def write_file(
@@ -135,6 +145,7 @@ class FileTools:
         directory: Annotated[bool, Meta(description="Delete an empty folder instead of a file.")] = False,
     ) -> Deleted:
         """Delete a file, or an empty folder if `directory` is true. Of a link only itself, not what it leads to."""
+        self._root.parts(path)
         parent, name = _last(path)
         with self._root.find(parent) as place:
             folder = _folder(place)
@@ -161,8 +172,8 @@ class FileTools:
         """Find files and folders by name and, if `text` is given, by what they hold. Links are not followed."""
         search = Search(Pattern(pattern), text, max_results)
         with self._root.find(path) as place:
-            search.run(place)
-        return Found(search.found, search.stopped_by)
+            search.run(_folder(place))
+        return Found(search.found, search.stopped_by, search.skipped)
 
     def get_file_info(self, path: FolderPath) -> Info:
         """Tell the type, size in bytes and time of change of a file or folder."""
@@ -200,7 +211,7 @@ def _folder(place: Place) -> int:
 
 def _too_large(size: int) -> ToolRefused:
     how = "use `offset` and `length`"
-    return ToolRefused("too_large", f"The file has {size} bytes and a call reads {FILE_MAX_BYTES} at most: {how}.")
+    return ToolRefused("too_large", f"The file has {size} bytes and a call reads {FILE_READ_MAX_BYTES} at most: {how}.")
 
 
 def _last(path: str) -> tuple[str, str]:
