@@ -23,6 +23,11 @@ class KeptConnections:
         connection = await self._take()
         try:
             value = await connection.fetchval(query, *arguments)
+        except asyncpg.InternalClientError as error:
+            # asyncpg's word for a connection whose end the server has announced and that is not closed yet.
+            connection.terminate()
+            await self._pool.release(connection)
+            raise asyncpg.ConnectionDoesNotExistError("the connection was just lost") from error
         except BaseException:
             # Also one that was cancelled in the middle: the pool knows what is to be done with such a connection.
             await self._pool.release(connection)
