@@ -5,6 +5,7 @@ import datetime as dt
 GC_THRESHOLD = 20_000  # allocations between two looks for cycles: of the many objects of a batch few are in one
 DB_POOL_SIZE = 8
 DB_COMMAND_TIMEOUT_S = 30.0
+DB_KEPT_IDLE_S = 60.0  # a kept connection that was not used for so long is opened anew
 EVENT_STORE_MAX_BATCH = 512  # units of one commit; above about 100 rows a commit nothing more is gained
 EVENT_STORE_MAX_QUEUED = 20_000  # appends waiting for a commit; more is refused at once rather than kept waiting
 PAGE_MAX_BYTES = 16 * 1024 * 1024  # of the log, read at once; the event that passes it is still in

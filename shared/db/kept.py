@@ -1,10 +1,12 @@
 """Connections that stay lent: whoever writes all the time need not go through the pool for each statement."""
 
+import asyncio
 from typing import Any
 
 import asyncpg
 
 from shared.db.pool import Connection
+from shared.limits import DB_KEPT_IDLE_S
 
 
 class KeptConnections:
@@ -15,7 +17,8 @@ class KeptConnections:
 
     def __init__(self, pool: "asyncpg.Pool[Any]") -> None:
         self._pool = pool
-        self._free: list[Connection] = []
+        self._free: list[tuple[float, Connection]] = []
+        """Each with the event loop's time at which it was used last."""
         self._closed = False
 
     async def fetchval(self, query: str, *arguments: object) -> Any:
@@ -35,20 +38,23 @@ class KeptConnections:
         if self._closed:
             await self._pool.release(connection)
         else:
-            self._free.append(connection)
+            self._free.append((asyncio.get_running_loop().time(), connection))
         return value
 
     async def close(self) -> None:
         """Give all back, those of statements that still run when these have ended."""
         self._closed = True
         while self._free:
-            await self._pool.release(self._free.pop())
+            await self._pool.release(self._free.pop()[1])
 
     async def _take(self) -> Connection:
+        now = asyncio.get_running_loop().time()
         while self._free:
-            connection = self._free.pop()
+            used_at, connection = self._free.pop()
             try:
-                if not connection.is_closed():
+                if now - used_at > DB_KEPT_IDLE_S:
+                    connection.terminate()  # a network may have forgotten it, and would let a statement wait for long
+                elif not connection.is_closed():
                     return connection
             except asyncpg.InterfaceError:
                 continue  # it broke, and the pool took it back

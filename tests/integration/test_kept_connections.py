@@ -50,6 +50,18 @@ async def test_one_that_broke_is_replaced(backbone: Backbone) -> None:
         await pool.close()
 
 
+async def test_one_that_was_idle_for_long_is_opened_anew(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = await open_worker_pool(backbone.working_dsn("workflow"), name="kept")
+    kept = KeptConnections(pool)
+    first = await kept.fetchval(PID)
+    monkeypatch.setattr("shared.db.kept.DB_KEPT_IDLE_S", -1.0)
+    assert await kept.fetchval(PID) != first
+    assert pool.get_size() - pool.get_idle_size() == 1
+    await kept.close()
+    async with asyncio.timeout(5):
+        await pool.close()
+
+
 async def test_a_statement_that_outlasts_the_end_or_is_cancelled_gives_its_connection_back(backbone: Backbone) -> None:
     pool = await open_worker_pool(backbone.working_dsn("workflow"), name="kept")
     kept = KeptConnections(pool)
