@@ -51,9 +51,7 @@ class StartExecution(msgspec.Struct, frozen=True, forbid_unknown_fields=True, om
 
 
 class _Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="type"):
-    def command(self, actor: str) -> Control:
-        """Return what the execution is told in the name of `actor`; the engine sets the time."""
-        raise NotImplementedError
+    """Each has a `command`: what the execution is told in the name of an actor; the engine sets the time."""
 
 
 class CancelAction(_Action, frozen=True, tag="cancel"):
