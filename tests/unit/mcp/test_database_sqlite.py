@@ -371,3 +371,37 @@ def test_a_file_that_is_locked_is_busy_and_a_name_that_sounds_so_is_not(tmp_path
         asyncio.run(database.query("SELECT a FROM t", [], 1))
     assert refused.value.code == "database_busy"
     other.close()
+
+
+def script(tmp_path: Path, sql: str) -> Path:
+    file = tmp_path / "made.sqlite3"
+    connection = sqlite3.connect(file)
+    connection.executescript("CREATE TABLE t (a); INSERT INTO t VALUES (1);" + sql)
+    connection.close()
+    return file
+
+
+@pytest.mark.parametrize(
+    "unusual",
+    [
+        "CREATE TABLE wide (" + ",".join(f"c{number}" for number in range(1_500)) + ")",
+        "CREATE VIEW long AS SELECT '" + "x" * 100_000 + "'",
+        "PRAGMA writable_schema = ON;"
+        "INSERT INTO sqlite_master VALUES ('table', 'v', 'v', 0, 'CREATE VIRTUAL TABLE v USING elsewhere')",
+    ],
+)
+async def test_what_is_unusual_does_not_keep_the_rest_from_being_read(tmp_path: Path, unusual: str) -> None:
+    file = script(tmp_path, unusual)
+    assert await rows(file, "SELECT a FROM t") == [[1]]
+    assert "t" in {table["name"] for table in (await run(file, "list_tables"))["tables"]}
+
+
+async def test_descriptions_are_bounded_in_bytes(tmp_path: Path) -> None:
+    many = ";".join(f"CREATE TABLE t{number} (a DEFAULT '{'d' * 9_000}')" for number in range(60))
+    columns = ",".join(f"c{number} DEFAULT '{'d' * 300}'" for number in range(900))
+    file = script(tmp_path, f"{many}; CREATE TABLE huge ({columns})")
+    shown = await run(file, "get_schema")
+    assert shown["truncated"] is True
+    assert 0 < len(json.dumps(shown)) < limits.DATABASE_RESULT_MAX_BYTES * 2
+    assert await refusal(file, "describe_table", table="huge") == "result_too_large"
+    assert len((await run(file, "describe_table", table="t1"))["columns"]) == 1

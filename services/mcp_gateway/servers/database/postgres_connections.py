@@ -10,13 +10,12 @@ import asyncpg
 
 from services.mcp_gateway.limits import (
     DATABASE_CONNECT_SECONDS,
-    DATABASE_CONNECTIONS_MAX,
     DATABASE_RECEIVED_MAX_BYTES,
     DATABASE_RESET_SECONDS,
     DATABASE_STATEMENT_SECONDS,
-    DATABASE_WAIT_SECONDS,
 )
 from services.mcp_gateway.servers.database.postgres_values import read_and_write_as_text
+from services.mcp_gateway.servers.database.turns import Turns
 from services.mcp_gateway.servers.tools import ToolRefused
 
 _MILLISECONDS = 1_000
@@ -83,7 +82,7 @@ class Connections:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._free = asyncio.Semaphore(DATABASE_CONNECTIONS_MAX)
+        self._turns = Turns()
         self._idle: list[MeteredConnection] = []
 
     @asynccontextmanager
@@ -93,12 +92,7 @@ class Connections:
         It is kept if the call ended with an answer, a `ToolRefused` or an error of the server's. Raises `ToolRefused`
         (`database_busy`, `database_unavailable`).
         """
-        try:
-            async with asyncio.timeout(DATABASE_WAIT_SECONDS):
-                await self._free.acquire()
-        except TimeoutError:
-            raise ToolRefused("database_busy", "All connections are in use. Try again in a moment.") from None
-        try:
+        async with self._turns.one():
             connection = self._take_idle() or await self._connect()
             connection.meter.received = 0
             try:
@@ -111,8 +105,6 @@ class Connections:
                 raise
             finally:
                 await self._take_back(connection)
-        finally:
-            self._free.release()
 
     def close(self) -> None:
         for connection in self._idle:

@@ -20,9 +20,9 @@ from services.mcp_gateway.limits import (
     DATABASE_CALL_SECONDS,
     DATABASE_CONNECTIONS_MAX,
     DATABASE_STATEMENT_SECONDS,
-    DATABASE_WAIT_SECONDS,
 )
 from services.mcp_gateway.servers.database.sqlite_reading import took_too_long
+from services.mcp_gateway.servers.database.turns import Turns
 from services.mcp_gateway.servers.tools import ToolRefused
 
 _INTEGER_MAX = 2**63 - 1
@@ -75,7 +75,7 @@ class Sqlite:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._threads = ThreadPoolExecutor(DATABASE_CONNECTIONS_MAX, thread_name_prefix="sqlite")
-        self._free = asyncio.Semaphore(DATABASE_CONNECTIONS_MAX)
+        self._turns = Turns()
         self._idle: list[Worker] = []
 
     def close(self) -> None:
@@ -96,16 +96,9 @@ class Sqlite:
         return result
 
     async def _ask(self, what: str, *arguments: Any) -> Any:
-        try:
-            async with asyncio.timeout(DATABASE_WAIT_SECONDS):
-                await self._free.acquire()
-        except TimeoutError:
-            raise ToolRefused("database_busy", "All connections are in use. Try again in a moment.") from None
-        try:
+        async with self._turns.one():
             request = msgspec.json.encode((what, DATABASE_STATEMENT_SECONDS, arguments))
             answer = await self._answer(self._idle.pop() if self._idle else Worker(self._path), request)
-        finally:
-            self._free.release()
         if "refused" in answer:
             raise ToolRefused(*answer["refused"])
         return answer["result"]

@@ -1,14 +1,16 @@
 -- name: modules
 PRAGMA module_list
 
--- name: connect_virtual_tables
+-- name: connect_table_functions
 SELECT 1 FROM json_each('[]')
 UNION ALL
 SELECT 1 FROM json_tree('[]')
-UNION ALL
-SELECT count(*)
-FROM sqlite_master AS t, pragma_table_xinfo(t.name)
-WHERE t.sql LIKE 'CREATE VIRTUAL TABLE%'
+
+-- name: virtual_tables
+SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE VIRTUAL TABLE%'
+
+-- name: connect_virtual_table
+SELECT count(*) FROM pragma_table_xinfo(?)
 
 -- name: tables
 SELECT 'main' AS schema, name, CASE type WHEN 'view' THEN 'view' ELSE 'table' END AS kind

@@ -73,12 +73,13 @@ def connected(path: Path, seconds: float) -> Iterator[sqlite3.Connection]:
     except (OSError, sqlite3.Error):
         raise unavailable("it cannot be opened") from None
     with closing(connection):
-        for limit, value in _LIMITS.items():
-            connection.setlimit(limit, value)
         try:
             for pragma in _PRAGMAS:
                 connection.execute(pragma)
-            connection.execute("PRAGMA schema_version")  # reads the file's first page
+            # Reads the schema, which may hold what no statement of a caller's may: the limits are for those.
+            connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
+            for limit, value in _LIMITS.items():
+                connection.setlimit(limit, value)
         except sqlite3.Error as error:
             raise (busy() if is_busy(error) else unavailable(str(error)[:100])) from None
         ends = time.monotonic() + seconds

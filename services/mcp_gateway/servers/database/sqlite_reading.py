@@ -18,8 +18,7 @@ _STORAGE = {int: "integer", float: "real", str: "text", bytes: "blob", type(None
 
 def query(connection: sqlite3.Connection, sql: str, parameters: list[Any], max_rows: int) -> dict[str, Any]:
     modules = frozenset(name.lower() for (name,) in connection.execute(_QUERIES.modules))
-    # Virtual tables declare themselves by a CREATE TABLE when they are first used, which the authorizer would refuse.
-    connection.execute(_QUERIES.connect_virtual_tables).fetchall()
+    _connect_virtual_tables(connection)
     authorizer = Authorizer(modules)
     connection.set_authorizer(authorizer)
     rows = Rows(max_rows)
@@ -43,6 +42,18 @@ def query(connection: sqlite3.Connection, sql: str, parameters: list[Any], max_r
             raise ToolRefused("statement_refused", "One statement at a time; one semicolon may end it.") from error
         raise
     return rows.result(columns)
+
+
+def _connect_virtual_tables(connection: sqlite3.Connection) -> None:
+    """Use them once: they declare themselves by a CREATE TABLE then, which the authorizer would refuse."""
+    connection.execute(_QUERIES.connect_table_functions).fetchall()
+    for (name,) in connection.execute(_QUERIES.virtual_tables).fetchall():
+        try:
+            connection.execute(_QUERIES.connect_virtual_table, (name,)).fetchall()
+        except sqlite3.OperationalError as error:
+            if failed(error).code != "query_failed":
+                raise
+            # Its module is not here. A statement that reads it will be told; the other tables are none the worse.
 
 
 def tables(connection: sqlite3.Connection, schema: str | None, table: str | None) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from services.mcp_gateway.limits import (
     DATABASE_COLUMNS_MAX,
     DATABASE_NAME_MAX_CHARS,
     DATABASE_PARAMETERS_MAX,
+    DATABASE_RESULT_MAX_BYTES,
     DATABASE_ROWS_DEFAULT,
     DATABASE_ROWS_MAX,
     DATABASE_SQL_MAX_BYTES,
@@ -56,9 +57,7 @@ def database_server(database: Database) -> ToolServer:
     @server.tool(hints=_HINTS, output_schema=shapes.TABLES)
     async def list_tables(schema: SchemaName = None) -> ToolOutput:
         """List the tables and views that can be read."""
-        tables = await database.tables(schema)
-        shown = tables[:DATABASE_TABLES_MAX]
-        return _output({"tables": shown, "truncated": len(tables) > len(shown)})
+        return _tables(await database.tables(schema))
 
     @server.tool(hints=_HINTS, output_schema=shapes.DESCRIBED)
     async def describe_table(
@@ -73,20 +72,16 @@ def database_server(database: Database) -> ToolServer:
                 "There is no table or view of this name that can be read. list_tables shows those that there are; "
                 "`table` takes the name alone, and `schema` the schema.",
             )
+        if len(msgspec.json.encode(found[0])) > DATABASE_RESULT_MAX_BYTES:
+            raise ToolRefused(
+                "result_too_large", "The description of this table is too long. Query its columns with LIMIT 1 instead."
+            )
         return _output(found[0])
 
     @server.tool(hints=_HINTS, output_schema=shapes.SCHEMA)
     async def get_schema(schema: SchemaName = None) -> ToolOutput:
         """Describe all tables and views that can be read, with their columns and keys."""
-        found = await database.columns(schema, None)
-        shown: list[dict[str, Any]] = []
-        columns = 0
-        for table in found[:DATABASE_TABLES_MAX]:
-            columns += len(table["columns"])
-            if columns > DATABASE_COLUMNS_MAX:
-                break
-            shown.append(table)
-        return _output({"tables": shown, "truncated": len(found) > len(shown)})
+        return _tables(await database.columns(schema, None))
 
     return server
 
@@ -104,6 +99,19 @@ def checked_text(sql: str) -> str:
     if "\0" in sql:
         raise ToolRefused("sql_invalid", "A statement cannot have a NUL character.")
     return sql
+
+
+def _tables(found: list[dict[str, Any]]) -> ToolOutput:
+    """Show as many as fit within the bounds."""
+    shown: list[dict[str, Any]] = []
+    columns = size = 0
+    for table in found[:DATABASE_TABLES_MAX]:
+        columns += len(table.get("columns", ()))
+        size += len(msgspec.json.encode(table))
+        if columns > DATABASE_COLUMNS_MAX or size > DATABASE_RESULT_MAX_BYTES:
+            break
+        shown.append(table)
+    return _output({"tables": shown, "truncated": len(found) > len(shown)})
 
 
 def _output(structured: dict[str, Any]) -> ToolOutput:
