@@ -381,13 +381,18 @@ def script(tmp_path: Path, sql: str) -> Path:
     return file
 
 
+UNKNOWN_MODULE = """
+PRAGMA writable_schema = ON;
+INSERT INTO sqlite_master VALUES ('table', 'v', 'v', 0, 'CREATE VIRTUAL TABLE v USING elsewhere');
+"""
+
+
 @pytest.mark.parametrize(
     "unusual",
     [
         "CREATE TABLE wide (" + ",".join(f"c{number}" for number in range(1_500)) + ")",
         "CREATE VIEW long AS SELECT '" + "x" * 100_000 + "'",
-        "PRAGMA writable_schema = ON;"
-        "INSERT INTO sqlite_master VALUES ('table', 'v', 'v', 0, 'CREATE VIRTUAL TABLE v USING elsewhere')",
+        UNKNOWN_MODULE,
     ],
 )
 async def test_what_is_unusual_does_not_keep_the_rest_from_being_read(tmp_path: Path, unusual: str) -> None:
