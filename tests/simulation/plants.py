@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 from unittest.mock import patch
 
-from services.workflow.app import batch, engine, tracking
+from services.workflow.app import batch, following, tracking
 from services.workflow.app.batch import Batch, Decided
 from services.workflow.app.engine import Engine
 from services.workflow.app.items import Accepted, ControlItem, Item, StartItem
@@ -73,14 +73,14 @@ def _takes_up_nothing() -> AbstractContextManager[Any]:
     async def nothing(*_: Any) -> int:
         return 0
 
-    return patch.object(engine, "adopt_open_executions", nothing)
+    return patch.object(following, "adopt_open_executions", nothing)
 
 
 def _hears_of_no_rival() -> AbstractContextManager[Any]:
     async def nothing(*_: Any) -> list[Any]:
         return []
 
-    return patch.object(engine, "behind", nothing)
+    return patch.object(following, "behind", nothing)
 
 
 def _same_attempt() -> AbstractContextManager[Any]:

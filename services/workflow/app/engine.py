@@ -18,12 +18,12 @@ from uuid import UUID
 from services.workflow.app.batch import Batch
 from services.workflow.app.clock import Clock, now_ms
 from services.workflow.app.fair_queue import FairQueue
-from services.workflow.app.family import Orphan, needs
+from services.workflow.app.family import Orphan
+from services.workflow.app.following import Following
 from services.workflow.app.held import Held, Leaving
 from services.workflow.app.items import ANSWERED, Accepted, ControlItem, Item, ResultItem, StartItem, WakeItem
 from services.workflow.app.ports import OUTAGES, Routes, TransitionStore
 from services.workflow.app.recording import Recorder
-from services.workflow.app.recovery import adopt_open_executions, adopt_page, behind, load_each, take_up_anew
 from services.workflow.app.states import States
 from services.workflow.app.tracking import Tracking
 from services.workflow.errors import EngineBusy, PartitionMoving
@@ -32,11 +32,8 @@ from services.workflow.limits import (
     ENGINE_BATCHES_WRITING,
     ENGINE_MAX_QUEUED,
     ENGINE_STOP_S,
-    LOOK_AFTER_TAKING_MS,
     MOVING_RETRY_S,
-    RECOVERY_PAGE,
     SWEEP_S,
-    TAKE_UP_EVERY_MS,
 )
 from services.workflow.metrics import EngineMetrics
 from shared.bus.tasks import TaskResult
@@ -58,7 +55,6 @@ class Engine:
         clock: Clock = now_ms,
     ) -> None:
         self._clock = clock
-        self._store = store
         self._states = states
         self._tracking = tracking
         self._recorder = recorder
@@ -71,11 +67,9 @@ class Engine:
         self._behind: dict[UUID, list[Item]] = {}
         """By execution of a batch on its way: what waits for that."""
         self._suspects: list[Item] = []
-        self._doubted: list[UUID] = []
-        """Followed executions that are still to be held against the log."""
         self._outage = False
         self._time = 0
-        self._look_again_at = self._now() + TAKE_UP_EVERY_MS
+        self._following = Following(store, states, tracking, self._held, self._now)
 
     async def start(self, item: StartItem) -> Accepted:
         """Start an execution; return once that is durable.
@@ -156,17 +150,7 @@ class Engine:
 
     async def orphans(self) -> list[Orphan]:
         """Return the open children of this process whose parents no longer need them, as is recorded."""
-        children = {id_: known.parent for id_, known in self._tracking.open.items() if known.parent is not None}
-        # What is kept may be ahead of the log, so it only says of which children the log is asked.
-        for load in (self._states.load, self._states.load_recorded):
-            parents = await load_each(load, list({parent.execution_id for parent in children.values()}))
-            children = {
-                id_: parent
-                for id_, parent in children.items()
-                if parent.execution_id in parents and not needs(parents[parent.execution_id], parent)
-            }
-        states = await load_each(self._states.load, list(children))
-        return [Orphan(s.id, s.tenant_id, "its parent no longer needs it") for s in states.values() if s is not None]
+        return await self._following.orphans()
 
     async def _submit(self, item: Item, done: asyncio.Future[Accepted]) -> Accepted:
         if len(self._queue) >= ENGINE_MAX_QUEUED:
@@ -186,7 +170,7 @@ class Engine:
         return self._time
 
     async def _step(self) -> None:
-        if self._outage or self._suspects or self._held.leaving or self._now() >= self._look_again_at:
+        if self._outage or self._suspects or self._held.leaving or self._now() >= self._following.look_again_at:
             if self._writing:
                 await asyncio.wait(self._writing)
             elif self._outage:
@@ -205,31 +189,20 @@ class Engine:
             await self._go_on()
 
     async def _go_on(self) -> None:
-        if self._held.adoptions:  # a page, then a turn of the others, then the next page
-            await self._adopt_page()
-        if self._doubted:  # in pages as well
-            await self._catch_up()
+        if self._following.has_more:  # a page, then a turn of the others, then the next page
+            await self._follow()
         if len(self._writing) >= ENGINE_BATCHES_WRITING:
             await asyncio.wait(self._writing, return_when=asyncio.FIRST_COMPLETED)
         elif items := self._take():
             await self._turn(items)
-        elif not self._held.adoptions and not self._doubted:
+        elif not self._following.has_more:
             await self._wait()
 
-    async def _adopt_page(self) -> None:
-        adoption = self._held.adoptions[0]
+    async def _follow(self) -> None:
         try:
-            after = await adopt_page(
-                self._store, self._states, self._tracking, adoption.partitions, adoption.after, adoption.heard_at
-            )
+            self._queue.extend(await self._following.next_page(self._behind))
         except OUTAGES as error:
             self._interrupted([], error)
-            return
-        if after is not None and adoption.partitions:
-            adoption.after = after
-            return
-        self._queue.extend(self._held.settle(adoption))
-        self._look_again_at = min(self._look_again_at, self._now() + LOOK_AFTER_TAKING_MS)
 
     def _forget(self, leaving: Leaving) -> None:
         gone = leaving.partitions - self._held.open
@@ -253,7 +226,8 @@ class Engine:
 
     async def _wait(self) -> None:
         """Return when there may be something to do: something came, or falls due."""
-        due = min(self._tracking.next_due() or self._look_again_at, self._look_again_at)
+        again_at = self._following.look_again_at
+        due = min(self._tracking.next_due() or again_at, again_at)
         await self._woken(max(0.0, (due - self._now()) / 1000))
 
     async def _woken(self, seconds: float) -> None:
@@ -361,40 +335,12 @@ class Engine:
                 item.done.set_exception(_away())
         self._queue = kept
         await asyncio.sleep(SWEEP_S)
-        await self._take_up()
+        await self._following.start_over()
         self._outage = False
 
-    async def _take_up(self) -> None:
-        while True:
-            self._states.clear()
-            self._tracking.clear()
-            self._held.start_over()
-            try:
-                await adopt_open_executions(self._store, self._states, self._tracking, sorted(self._held.open))
-            except OUTAGES as error:
-                _log.warning("the engine waits for the event store: %s", error)
-                await asyncio.sleep(SWEEP_S)
-            else:
-                self._look_again_at = self._now() + TAKE_UP_EVERY_MS
-                return
-
     async def _look_again(self) -> None:
-        """Take up what another process began and no longer follows: one that was still writing when it was replaced."""
-        self._look_again_at = self._now() + TAKE_UP_EVERY_MS
-        self._doubted = list(self._tracking.open)
         try:
-            await adopt_open_executions(self._store, self._states, self._tracking, sorted(self._held.open))
-        except OUTAGES as error:
-            self._interrupted([], error)
-
-    async def _catch_up(self) -> None:
-        """Hold a page of what is followed against the log: what another process wrote is not heard of here."""
-        page = self._doubted[-RECOVERY_PAGE:]
-        del self._doubted[-RECOVERY_PAGE:]
-        try:
-            stale = await behind(self._store, self._tracking, page)
-            # One that is on its way may be in the log already, and be settled in a moment.
-            await take_up_anew(self._states, self._tracking, [i for i in stale if i not in self._behind])
+            await self._following.look_again()
         except OUTAGES as error:
             self._interrupted([], error)
 

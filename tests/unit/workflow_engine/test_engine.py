@@ -231,9 +231,9 @@ async def test_many_delays_of_ended_executions_are_forgotten(monkeypatch: pytest
 
 
 async def test_what_an_overlapping_engine_left_is_taken_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    from services.workflow.app import engine
+    from services.workflow.app import following
 
-    monkeypatch.setattr(engine, "TAKE_UP_EVERY_MS", 50)
+    monkeypatch.setattr(following, "TAKE_UP_EVERY_MS", 50)
     program = program_of([tool("a"), delay("d", 0.05), tool("b")])
     async with House(program) as stays:
         async with House(program, stays.store) as leaves:

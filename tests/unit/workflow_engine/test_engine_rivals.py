@@ -82,7 +82,7 @@ async def test_a_retry_that_another_process_left_and_that_was_due_before_it_is_h
     async with House(program) as stays:
         async with House(program, stays.store) as leaves:
             run = (await leaves.start()).execution_id
-            stays.engine._look_again_at = 0
+            stays.engine._following.look_again_at = 0
             stays.engine._wake.set()
             await until(lambda: run in stays.tracking.open)
             broken = TaskError("broken", "It broke.", retryable=True)
@@ -103,12 +103,12 @@ async def test_a_task_that_another_process_scheduled_before_it_went_for_good_is_
     async with House(program) as stays:
         async with House(program, stays.store) as leaves:
             run = (await leaves.start()).execution_id
-            stays.engine._look_again_at = 0
+            stays.engine._following.look_again_at = 0
             stays.engine._wake.set()
             await until(lambda: run in stays.tracking.open)
             leaves.done(run, "a", 1)
             await until(lambda: len(leaves.sent.tasks) == 2)
-        stays.engine._look_again_at = 0
+        stays.engine._following.look_again_at = 0
         stays.engine._wake.set()
         await until(lambda: any(task.step_path == "b" for task in stays.sent.tasks))
         assert "a" not in stays.tracking.open[run].tasks
@@ -121,14 +121,14 @@ async def test_what_another_process_ended_is_followed_no_longer() -> None:
     async with House(program) as stays, House(program, stays.store) as other:
         run = (await stays.start()).execution_id
         await other.cancel(run)
-        stays.engine._look_again_at = 0
+        stays.engine._following.look_again_at = 0
         stays.engine._wake.set()
         await until(lambda: run not in stays.tracking.open)
 
 
 async def test_what_is_just_being_written_is_not_taken_for_another_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its commit is in the log, and not settled yet."""
-    from services.workflow.app import engine
+    from services.workflow.app import following
 
     program = program_of([tool("a"), tool("b"), tool("c")])
     async with House(program) as house:
@@ -143,12 +143,12 @@ async def test_what_is_just_being_written_is_not_taken_for_another_ones(monkeypa
         async def take_up_anew(_: States, __: Tracking, ids: Sequence[UUID]) -> None:
             caught_up.extend(ids)
 
-        monkeypatch.setattr(engine, "behind", behind)
-        monkeypatch.setattr(engine, "take_up_anew", take_up_anew)
+        monkeypatch.setattr(following, "behind", behind)
+        monkeypatch.setattr(following, "take_up_anew", take_up_anew)
         house.store.open.clear()
         house.done(run, "a", 1)
         await until(lambda: len(house.store.commits) == 2)
-        house.engine._doubted = [run]
+        house.engine._following._doubted = [run]
         house.engine._wake.set()
         await until(compared.is_set)
         house.store.open.set()
