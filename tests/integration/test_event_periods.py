@@ -18,9 +18,20 @@ from shared.eventstore.errors import ConcurrentAppend
 from shared.eventstore.event import NewEvent
 from shared.ids import derived_id, derived_id_at
 from tests.conftest import Backbone
-from tests.fixtures.retained import DAY, NOW, STRANGER, TENANT, House, id_at, ms, new_events, retained, scope
-
-TODAY = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
+from tests.fixtures.retained import (
+    DAY,
+    NOW,
+    STRANGER,
+    TENANT,
+    TODAY,
+    House,
+    id_at,
+    ms,
+    new_events,
+    retained,
+    scope,
+    until,
+)
 
 
 @pytest_asyncio.fixture
@@ -71,8 +82,8 @@ async def test_periods_are_made_ahead_and_once(house: House) -> None:
 
 async def test_where_no_period_was_made_the_engine_goes_on(house: House) -> None:
     workflow = await house.workflow()
-    await house.execution(workflow, days_ago=-2.5)
-    late = await house.execution(workflow, days_ago=-3.5)
+    await house.execution(workflow, days_ago=until(2.5))
+    late = await house.execution(workflow, days_ago=until(3.5))
     assert await part_of(house, late) == {"events_default"}
     assert len(await house.reads.history(scope(), late)) == 4
 
@@ -80,7 +91,7 @@ async def test_where_no_period_was_made_the_engine_goes_on(house: House) -> None
 async def test_what_the_catch_all_has_of_a_period_moves_into_it(house: House) -> None:
     workflow = await house.workflow()
     early = await house.execution(workflow, days_ago=900)
-    late = [await house.execution(workflow, days_ago=-days) for days in (2.1, 2.5, 3.5)]
+    late = [await house.execution(workflow, days_ago=until(days)) for days in (2.1, 2.5, 3.5)]
     before = await house.log.read_streams(late)
     await house.periods(4).tend(NOW)
     assert house.metrics.periods_ahead._value.get() >= 3 * 86400
@@ -97,7 +108,7 @@ async def test_what_the_catch_all_has_of_a_period_moves_into_it(house: House) ->
 
 async def test_more_than_may_move_puts_a_period_off_by_a_day(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "PERIOD_ROWS_MOVED_IN", 3)
-    late = await house.execution(await house.workflow(), days_ago=-2.5)
+    late = await house.execution(await house.workflow(), days_ago=until(2.5))
     await house.periods(4).tend(NOW)
     assert house.metrics.periods_ahead._value.get() >= 3 * 86400
     assert not any(p.from_id <= late < p.to_id for p in await house.periods().periods())
@@ -105,7 +116,7 @@ async def test_more_than_may_move_puts_a_period_off_by_a_day(house: House, monke
 
 
 async def test_whoever_reads_while_events_move_finds_each(house: House) -> None:
-    late = await house.execution(await house.workflow(), days_ago=-2.5)
+    late = await house.execution(await house.workflow(), days_ago=until(2.5))
     async with house.pool.acquire() as reader:
         pid = await reader.fetchval("SELECT pg_backend_pid()")
         async with house.admin.transaction():

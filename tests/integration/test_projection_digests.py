@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from tests.conftest import Backbone
-from tests.fixtures.retained import STRANGER, TENANT, House, retained
+from tests.fixtures.retained import STRANGER, TENANT, House, retained, until
 
 SERVICES = Path(__file__).parents[2] / "services"
 CHANGES = {
@@ -28,9 +28,9 @@ OTHERWISE = {"period": "CASE period WHEN 'day' THEN 'hour' ELSE 'day' END"}
 async def house(backbone: Backbone, tmp_path: Path) -> AsyncIterator[House]:
     async with retained(backbone, tmp_path / "archive") as made:
         workflow, other = await made.workflow(), await made.workflow(tenant=STRANGER)
-        for days in (3, 5):
-            await made.execution(workflow, days_ago=days, waited=True)
-            await made.execution(other, tenant=STRANGER, days_ago=days, waited=True)
+        for noon in (until(-3.5), until(-5.5)):  # at midnight an hour begins with its day: two rows of one key
+            await made.execution(workflow, days_ago=noon, waited=True)
+            await made.execution(other, tenant=STRANGER, days_ago=noon, waited=True)
         await made.follow()
         yield made
 
