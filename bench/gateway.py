@@ -1,7 +1,7 @@
 """`make bench-gateway`: what a tool call costs through the gateway, against the same server without it.
 
-Each way in is measured with one call at a time and with 32, in turns, by a client in a process of its own. Policy, audit
-and an API key are on; in the end every call must be found on disk. The last line is JSON.
+Each way in is measured with one call at a time and with 32, in turns, by a client in a process of its own. Policy, an
+API key and the record of calls are on; in the end every call must be found on disk. The last line is JSON.
 
 `BENCH_TURNS` and `BENCH_SECONDS` say how often and how long, `BENCH_ONLY` which ways, by comma-separated parts of their
 names; `BENCH_MCP_PATH` is where the gateway serves MCP, `BENCH_FASTMCP` an interpreter that has fastmcp.
@@ -9,18 +9,16 @@ names; `BENCH_MCP_PATH` is where the gateway serves MCP, `BENCH_FASTMCP` an inte
 
 import asyncio
 import os
-import shutil
 import statistics
 import sys
-import tempfile
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import msgspec
 import uvloop
 
-from bench.calls.gateway_platform import UPSTREAM, GatewayPlatform, NotRecorded
-from bench.calls.proxies import Listening, fastmcp_proxy, free_port
+from bench.calls.gateway_platform import UPSTREAM, gateway_platform
+from bench.calls.proxies import Listening, fastmcp_proxy, http_upstream
+from bench.calls.served import Records, Served
 from bench.calls.spec import Load, Seen
 from bench.calls.ways import Way, direct_ways, gateway_ways, proxy_way
 from bench.processes import own_cpu_seconds
@@ -48,23 +46,16 @@ class Measured(msgspec.Struct):
 
 async def main() -> None:
     """Measure and print."""
-    folder = Path(tempfile.mkdtemp(prefix="agentic-bench-", dir="/tmp"))
-    folder.chmod(0o755)
-    try:
-        async with AsyncExitStack() as stack:
-            port = free_port()
-            upstream = Listening(sys.executable, UPSTREAM, "--http", str(port), port=port)
-            await stack.enter_async_context(upstream)
-            platform = await stack.enter_async_context(GatewayPlatform(folder / "data", port))
-            every = [
-                *direct_ways(upstream.address),
-                *gateway_ways(platform, _MCP_PATH),
-                *await _proxy_ways(stack, upstream),
-            ]
-            chosen = [way for way in every if not _ONLY or way.name == way.direct or any(p in way.name for p in _ONLY)]
-            figures = await _turns(platform, chosen)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    async with AsyncExitStack() as stack:
+        upstream = await stack.enter_async_context(http_upstream())
+        served = await stack.enter_async_context(gateway_platform(upstream.port))
+        every = [
+            *direct_ways(upstream.address),
+            *gateway_ways(served, _MCP_PATH),
+            *await _proxy_ways(stack, upstream),
+        ]
+        chosen = [way for way in every if not _ONLY or way.name == way.direct or any(p in way.name for p in _ONLY)]
+        figures = await _turns(served, Records(served), chosen)
     print(msgspec.json.encode(figures).decode(), flush=True)
 
 
@@ -84,7 +75,7 @@ async def _proxy_ways(stack: AsyncExitStack, upstream: Listening) -> list[Way]:
     return found
 
 
-async def _turns(platform: GatewayPlatform, ways: list[Way]) -> dict[str, object]:
+async def _turns(served: Served, records: Records, ways: list[Way]) -> dict[str, object]:
     seen: dict[str, list[Measured]] = {}
     missing: dict[str, str] = {}
     for turn in range(_TURNS):
@@ -93,51 +84,50 @@ async def _turns(platform: GatewayPlatform, ways: list[Way]) -> dict[str, object
             if way.name in missing:
                 continue
             try:
-                measured = await _measure(platform, way)
+                measured = await measure(served, records, way)
             except NotServed as error:
                 missing[way.name] = str(error)
                 print(f"{way.name:<26} {error}", flush=True)
                 continue
             seen.setdefault(way.name, []).append(measured)
             _say(way.name, measured)
-    figures: dict[str, object] = {name: "not served" for name in missing}
+    figures: dict[str, object] = dict.fromkeys(missing, "not served")
     for way in ways:
         if way.name in seen:
             figures[way.name] = _figures(seen[way.name], seen.get(way.direct, []))
-    calls = platform.calls_expected
-    recorded = await platform.recorded()
-    if {*recorded.values()} != {calls}:
-        raise NotRecorded(f"{calls} calls were answered; on disk: {recorded}")
-    print(f"{calls:,} calls through the gateway, and all of them on disk", flush=True)
-    return {**figures, "recorded_calls": calls}
+    await records.check()
+    print(f"{records.answered:,} calls through the gateway, and all of them on disk", flush=True)
+    return {**figures, "recorded_calls": records.answered}
 
 
-async def _measure(platform: GatewayPlatform, way: Way) -> Measured:
+async def measure(served: Served, records: Records, way: Way) -> Measured:
+    """Call with one and with many at once; every call is found again, and the cost is of all that follows from them."""
     alone = await run_client(msgspec.structs.replace(way.load, width=_ALONE, in_list=1, seconds=_SECONDS))
-    await _account(platform, way, alone)
-    before = _cpu(platform, way)
+    await _account(records, way, alone)
+    before = _cpu(served, way)
     many = await run_client(msgspec.structs.replace(way.load, width=_MANY, seconds=_SECONDS))
-    await _account(platform, way, many)
-    after = _cpu(platform, way)
+    await _account(records, way, many)
+    after = _cpu(served, way)
     return Measured(alone, many, {name: (after[name] - before[name]) / many.total * 1000 for name in after})
 
 
-async def _account(platform: GatewayPlatform, way: Way, seen: Seen) -> None:
+async def _account(records: Records, way: Way, seen: Seen) -> None:
     if seen.errors:
         raise RuntimeError(f"{way.name}: {seen.errors}")
     if seen.cpu_s > _CLIENT_BUSY * seen.seconds:
         print(f"{way.name}: the client was busy all the time: it, too, was measured", flush=True)
     if way.ours:
-        await platform.settled(seen.total)
+        await records.settled(seen.total)
 
 
-def _cpu(platform: GatewayPlatform, way: Way) -> dict[str, float]:
+def _cpu(served: Served, way: Way) -> dict[str, float]:
     if way.ours:
-        return platform.cpu()
+        return served.cpu()
     return {} if way.pid is None else {"gateway": own_cpu_seconds(way.pid)}
 
 
 async def run_client(load: Load) -> Seen:
+    """Let a process of its own do a load. Raises `NotServed`."""
     client = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.calls.client", msgspec.json.encode(load).decode(),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
@@ -177,7 +167,7 @@ def _figures(turns: list[Measured], direct: list[Measured]) -> dict[str, object]
 
 def _say(name: str, measured: Measured) -> None:
     alone, many, parts = measured.alone, measured.many, measured.cpu_ms
-    cost = ", ".join(f"{part} {ms:.3f}" for part, ms in parts.items() if ms >= 0.0005)
+    cost = ", ".join(f"{part} {ms:.3f}" for part, ms in parts.items() if round(ms, 3))
     print(
         f"{name:<26} p50 {alone.p50:7.3f} p99 {alone.p99:7.3f} ms; 32 at once {many.calls / many.seconds:7,.0f}/s"
         f" p50 {many.p50:7.2f} p99 {many.p99:7.2f} ms; CPU ms a call: {cost or '-'}",

@@ -5,18 +5,17 @@ functions by their share of the samples: `self` without, `all` with what they ca
 """
 
 import asyncio
-import shutil
 import sys
 import tempfile
 from collections import Counter
-from contextlib import AsyncExitStack
 from pathlib import Path
 
 import msgspec
 import uvloop
 
-from bench.calls.gateway_platform import UPSTREAM, GatewayPlatform
-from bench.calls.proxies import Listening, free_port
+from bench.calls.gateway_platform import gateway_platform
+from bench.calls.proxies import http_upstream
+from bench.calls.served import Records
 from bench.calls.ways import gateway_ways
 from bench.gateway import run_client
 
@@ -28,24 +27,19 @@ _SHOWN = 90
 
 async def main(name: str, py_spy: str) -> None:
     """Load, sample and print."""
-    folder = Path(tempfile.mkdtemp(prefix="agentic-bench-", dir="/tmp"))
-    folder.chmod(0o755)
-    try:
-        async with AsyncExitStack() as stack:
-            port = free_port()
-            await stack.enter_async_context(Listening(sys.executable, UPSTREAM, "--http", str(port), port=port))
-            platform = await stack.enter_async_context(GatewayPlatform(folder / "data", port))
-            way = next(way for way in gateway_ways(platform, "/mcp") if way.name == name)
+    with tempfile.TemporaryDirectory() as folder:
+        stacks = Path(folder) / "stacks"
+        async with http_upstream() as upstream, gateway_platform(upstream.port) as served:
+            records = Records(served)
+            way = next(way for way in gateway_ways(served, "/mcp") if way.name == name)
             await run_client(msgspec.structs.replace(way.load, width=32, seconds=2.0))
-            before = platform.cpu()["gateway"]
-            sampling = asyncio.create_task(_sample(py_spy, platform.gateway_pid, folder / "stacks"))
+            before = served.cpu()["gateway"]
+            sampling = asyncio.create_task(_sample(py_spy, served.pids["mcp_gateway"], stacks))
             seen = await run_client(msgspec.structs.replace(way.load, width=32, seconds=_SECONDS))
-            await platform.settled(0)
-            cost = (platform.cpu()["gateway"] - before) / seen.total * 1e6
+            await records.settled(seen.total)
+            cost = (served.cpu()["gateway"] - before) / seen.total * 1e6
             await sampling
-            _print((folder / "stacks").read_text(), cost, seen.calls / seen.seconds)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        _print(stacks.read_text(), cost, seen.calls / seen.seconds)
 
 
 async def _sample(py_spy: str, pid: int, into: Path) -> None:

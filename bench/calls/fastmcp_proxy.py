@@ -1,7 +1,7 @@
 """The proxy of PyPI's fastmcp before one server: `fastmcp_proxy.py PORT fresh|kept UPSTREAM…`.
 
-`UPSTREAM` is a URL, or the command line of a program that speaks stdio. `fresh` is what the library does by itself, a connection
-to the server for each request; `kept` shares one. It runs in an environment of its own, without this project.
+`UPSTREAM` is a URL, or the command line of a program that speaks stdio. `fresh` is what the library does by itself, a
+connection to the server for each request; `kept` shares one. It runs in an environment of its own without this project.
 """
 
 import sys
@@ -11,6 +11,8 @@ import uvloop
 from fastmcp import Client, FastMCP
 from fastmcp.client.transports import StdioTransport
 from fastmcp.server import create_proxy
+
+_KEEP_ALIVE_S = 60  # a client whose first call took long finds its connection again
 
 
 async def main(port: int, upstream: list[str], *, kept: bool) -> None:
@@ -25,7 +27,9 @@ async def main(port: int, upstream: list[str], *, kept: bool) -> None:
 
 async def _serve(proxy: FastMCP, port: int) -> None:
     app = proxy.http_app(path="/mcp", json_response=True)
-    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", access_log=False)
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=port, log_level="error", access_log=False, timeout_keep_alive=60
+    )
     await uvicorn.Server(config).serve()
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import sys
 from asyncio.subprocess import Process
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +12,7 @@ _START_S = 30.0
 
 
 class Listening:
-    """A process that listens on a port of this machine. Use as a context manager: it starts listening, and is killed."""
+    """A process that listens on a port of this machine. As a context manager it starts, and is killed."""
 
     def __init__(self, *argv: str, port: int) -> None:
         self._argv = argv
@@ -44,6 +45,12 @@ class Listening:
     def pid(self) -> int:
         """Raises `AttributeError` before it was started."""
         return self._process.pid  # type: ignore[union-attr]
+
+
+def http_upstream() -> Listening:
+    """Return the upstream over HTTP."""
+    port = free_port()
+    return Listening(sys.executable, str(Path(__file__).with_name("upstream.py")), "--http", str(port), port=port)
 
 
 def fastmcp_proxy(python: str, *upstream: str, kept: bool) -> Listening:

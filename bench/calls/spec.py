@@ -1,12 +1,12 @@
-"""What a client process is told to do and what it says in the end: one JSON object on its command line, one on stdout."""
+"""What a client process is told to do and what it says in the end: JSON on its command line and on stdout."""
 
 from typing import Literal
 
 import msgspec
 
 Wire = Literal["stdio", "rest", "handshake", "modern", "nats"]
-"""`stdio`: lines to a server of its own. `rest`: `POST /api/v1/mcp/execute`. `handshake`, `modern`: MCP over HTTP in one
-era or the other. `nats`: tasks with a reply subject.
+"""`stdio`: lines to a server of its own. `rest`: `POST /api/v1/mcp/execute`. `handshake`, `modern`: MCP over HTTP in
+one era or the other. `nats`: tasks with a reply subject.
 """
 
 

@@ -6,16 +6,15 @@ so that its calls are recorded before. Run by path: a gateway starts it where th
 
 import sys
 from pathlib import Path
-
-sys.path[0] = str(Path(__file__).resolve().parents[2])  # instead of this folder
-
 from typing import Any
 
 import msgspec
 
-from services.mcp_gateway.servers.base import ToolServer
-from services.mcp_gateway.servers.stdio import serve_stdio
-from services.mcp_gateway.servers.tools import ToolHints, ToolOutput
+sys.path[0] = str(Path(__file__).resolve().parents[2])  # instead of this folder
+
+from services.mcp_gateway.servers.base import ToolServer  # noqa: E402 - its folder had to be named first
+from services.mcp_gateway.servers.stdio import serve_stdio  # noqa: E402 - as above
+from services.mcp_gateway.servers.tools import ToolHints, ToolOutput  # noqa: E402 - as above
 
 _SUM: dict[str, Any] = {"type": "object", "properties": {"result": {"type": "integer"}}, "required": ["result"]}
 _MODERN = "2026-07-28"

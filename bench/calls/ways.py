@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 import msgspec
 
-from bench.calls.gateway_platform import OVER_HTTP, OVER_STDIO, GatewayPlatform
+from bench.calls.served import Served
 from bench.calls.spec import Load
+
+OVER_STDIO, OVER_HTTP = "bench", "bench-http"
 
 _EXECUTE = "/api/v1/mcp/execute"
 _READS, _ACTS = "add", "post"
@@ -32,24 +34,24 @@ def direct_ways(upstream: str) -> Iterator[Way]:
     yield Way("direct_http", _load("modern", address=upstream, path="/mcp"), "direct_http")
 
 
-def gateway_ways(platform: GatewayPlatform, mcp_path: str) -> Iterator[Way]:
+def gateway_ways(served: Served, mcp_path: str) -> Iterator[Way]:
     """Every way in, to the server over stdio: its tool that reads, and the one that acts. Then a server over HTTP."""
     for kind, tool in (("reads", _READS), ("acts", _ACTS)):
-        rest = _load("rest", tool, address=platform.socket, path=_EXECUTE, server=OVER_STDIO, credential=platform.key)
+        rest = _load("rest", tool, address=served.socket, path=_EXECUTE, server=OVER_STDIO, credential=served.key)
         yield Way(f"rest_{kind}", rest, "direct_stdio")
         for era in ("handshake", "modern"):
             name = tool if mcp_path.count("/") > 1 else f"{OVER_STDIO}__{tool}"
-            load = _load(era, name, address=platform.socket, path=mcp_path, credential=platform.key)
+            load = _load(era, name, address=served.socket, path=mcp_path, credential=served.key)
             yield Way(f"mcp_{era}_{kind}", load, "direct_stdio")
         task = _load(
-            "nats", tool, address=platform.nats_address, server=OVER_STDIO, credential=platform.seed,
-            tenant_id=platform.tenant_id,
+            "nats", tool, address=served.nats_address, server=OVER_STDIO, credential=served.operator_seed,
+            tenant_id=served.tenant_id,
         )  # fmt: skip
         yield Way(f"nats_{kind}", task, "direct_stdio")
         yield Way(f"nats_lists_{kind}", msgspec.structs.replace(task, in_list=16), "direct_stdio")
-    edge = _load("rest", address=platform.edge_address, path=_EXECUTE, server=OVER_STDIO, credential=platform.key)
+    edge = _load("rest", address=served.edge_address, path=_EXECUTE, server=OVER_STDIO, credential=served.key)
     yield Way("rest_by_edge_reads", edge, "direct_stdio")
-    away = _load("rest", address=platform.socket, path=_EXECUTE, server=OVER_HTTP, credential=platform.key)
+    away = _load("rest", address=served.socket, path=_EXECUTE, server=OVER_HTTP, credential=served.key)
     yield Way("rest_http_upstream_reads", away, "direct_http")
 
 

@@ -1,7 +1,7 @@
 """One connection each: what is sent for a call, and when an answer is whole and right.
 
-A request is made ahead and only its number is filled in. Every call adds 1 to a number that no other call has, so that an
-answer can be nobody else's.
+A request is made ahead and only its number is filled in. Every call adds 1 to a number that no other call has, so that
+an answer can be nobody else's.
 """
 
 import base64
