@@ -1,7 +1,8 @@
 """Two versions of the code in one run: `python -m bench.gateway_compare OTHER WAY…`.
 
-OTHER is another checkout that has this benchmark. Both have a platform of their own, at the same time, and take turns; the
-ratios are of this one to the other, medians over turns with their quartiles. `BENCH_TURNS`, `BENCH_SECONDS` as elsewhere.
+OTHER is another checkout that has this benchmark. Both have a platform of their own, at the same time, and take turns;
+the ratios are of this one to the other, medians over turns with their quartiles. `BENCH_TURNS` and `BENCH_SECONDS` are as
+elsewhere.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """A platform with the upstream registered and a key that may call it.
 
-`python -m bench.calls.gateway_platform PORT` serves one until stdin ends and says in a line of JSON where everything is;
+`python -m bench.calls.gateway_platform PORT` serves one until stdin ends, and says where everything is in a line of JSON.
 PORT is the upstream's over HTTP.
 """
 
