@@ -76,9 +76,9 @@ async def bench(backbone: Backbone) -> AsyncIterator[tuple[Bench, TaskWorker]]:
         subject, service="fair", do=made.do, concurrency=CONCURRENCY, client=lambda: client_of(broker),
         metrics=WorkerMetrics(CollectorRegistry()),
     )  # fmt: skip
-    worker.register(broker)
     await client.subscribe(f"results.{made.partition}", cb=made.note)
     await broker.start()
+    await worker.start(client_of(broker))
     for one in (client_of(broker), client):  # what is published before the server knows of a subscription is lost
         await one.flush()
     try:
