@@ -17,9 +17,11 @@ from services.mcp_gateway.domain.events import CATALOGUE
 from services.mcp_gateway.entry.api import make_api
 from services.mcp_gateway.entry.consumer import SUBJECT, ToolTasks
 from services.mcp_gateway.entry.servers_api import Gateway
+from services.mcp_gateway.limits import HELD_CONNECTIONS
 from services.mcp_gateway.metrics import Metrics
 from shared.bus.broker import whole_message
 from shared.bus.cloudevents import tenant_of
+from shared.db.kept import KeptConnections
 from shared.limits import TASKS_HELD_MAX
 from shared.net.guard import parse_allowed_hosts
 from shared.runtime import Runtime, open_runtime
@@ -29,7 +31,7 @@ NAME = "mcp_gateway"
 
 async def run(settings: McpGatewaySettings) -> None:
     """Serve until SIGTERM."""
-    async with open_runtime(NAME, settings) as rt:
+    async with open_runtime(NAME, settings, held=HELD_CONNECTIONS) as rt:
         launcher = Launcher(
             read_commands(settings.mcp_gateway_commands),
             parse_allowed_hosts(settings.allowed_hosts),
@@ -44,7 +46,8 @@ async def _serve(rt: Runtime, launcher: Launcher, upstreams: PooledUpstreams) ->
     metrics = Metrics(rt.registry)
     bundled = [server.definition() for server in BUNDLED_SERVERS.values()]
     registry = Registry(rt.tenants, bundled, rt.waker.wake)
-    records = CallRecords(rt.log, rt.worker_pool, rt.waker)
+    writing = KeptConnections(rt.worker_pool)
+    records = CallRecords(rt.log, writing, rt.waker)
     views = Views(rt.tenants)
     calls = ToolCalls(registry, upstreams, records, ArgumentValidator().check, metrics.observe_call)
     metrics.watch(
@@ -56,6 +59,7 @@ async def _serve(rt: Runtime, launcher: Launcher, upstreams: PooledUpstreams) ->
     _hear_of_changes(rt, registry)
     rt.relay(CATALOGUE.public_types)
     records.start()
+    rt.on_close(writing.close)
     rt.on_close(records.close)
     gateway = Gateway(rt.tenants, registry, views, Sightings(upstreams, views), upstreams, launcher)
     await rt.serve(make_api(rt, gateway, calls, records))

@@ -109,6 +109,8 @@ DISCOVER_AT_ONCE = 8
 HEALTH_CHECK_SECONDS = 10.0
 TOOLS_FRESH_SECONDS = 300.0
 
+HELD_CONNECTIONS = 1  # of the database: the one that calls are recorded on
+
 # Calls. Above the bounds on what waits to be recorded, calls are refused before they are made.
 CALL_SECONDS_DEFAULT = 30.0
 TASK_RESULT_MAX_BYTES = 1 * MIB  # of an output as JSON; the engine takes no larger one
@@ -118,6 +120,7 @@ RECORDS_PENDING_BYTES_MAX = 64 * MIB
 RECORD_RETRY_SECONDS = 1.0
 RECORD_WAIT_SECONDS = 15.0  # an end waits so long to be on disk before its caller hears of it all the same
 RECORD_READ_SECONDS = 15.0
+RECORDS_GATHER_SECONDS = 0.005  # two batches of calls that are recorded afterwards begin so far apart, at least
 RECORDS_DRAIN_SECONDS = 8.0
 RECORDS_SETTLE_SECONDS = 2.0
 OUTPUT_LISTED_MAX_BYTES = 64 * KIB
