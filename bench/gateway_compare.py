@@ -1,8 +1,8 @@
 """Two versions of the code in one run: `python -m bench.gateway_compare OTHER WAY…`.
 
 OTHER is another checkout that has this benchmark. Both have a platform of their own, at the same time, and take turns;
-the ratios are of this one to the other, medians over turns with their quartiles. `BENCH_TURNS` and `BENCH_SECONDS` are as
-elsewhere.
+the ratios are of this one to the other, medians over turns with their quartiles. `BENCH_TURNS` and `BENCH_SECONDS`
+are as elsewhere.
 """
 
 import asyncio
@@ -65,6 +65,7 @@ async def main(other: Path, names: list[str]) -> None:
                 one = await measure(first[0], first[1], first[2][name])
                 two = await measure(second[0], second[1], second[2][name])
                 seen[name].append((one, two) if turn % 2 else (two, one))
+            print(f"turn {turn + 1} of {_TURNS}", flush=True)
     for name, pairs in seen.items():
         print(name)
         for what, read in _FIGURES.items():

@@ -1,7 +1,7 @@
 """A platform with the upstream registered and a key that may call it.
 
-`python -m bench.calls.gateway_platform PORT` serves one until stdin ends, and says where everything is in a line of JSON.
-PORT is the upstream's over HTTP.
+`python -m bench.calls.gateway_platform PORT` serves one until stdin ends, and says where everything is in JSON. PORT is
+that of the upstream over HTTP.
 """
 
 import asyncio
