@@ -155,3 +155,18 @@ async def test_a_priority_that_cannot_be_is_refused(backbone: Backbone) -> None:
         answer = await one.client.request(one.subject, b"[" + body + b"]", timeout=PATIENCE_S)
         assert msgspec.json.decode(answer.data)[0]["error"]["code"] == "invalid_input"
         assert one.began == []
+
+
+async def test_what_was_taken_is_answered_before_a_worker_stops_and_nothing_more_is_taken(backbone: Backbone) -> None:
+    async with bench(backbone) as (one, worker):
+        await one.send(uuid4(), 100)
+        await until(lambda: len(worker._held) == 100)
+        draining = asyncio.create_task(worker.drain())
+        for _ in range(101):
+            one.go.release()
+        await draining
+        await until(lambda: len(one.heard) == 100)
+        await one.send(uuid4(), 1)
+        await worker._client().flush()
+        assert not worker._held
+        assert len(one.began) == 100
