@@ -10,6 +10,7 @@ import asyncpg
 
 from services.mcp_gateway.adapters.outages import as_unavailable, blames_a_row
 from services.mcp_gateway.app.ports import CallUnit
+from services.mcp_gateway.domain.events import CATALOGUE
 from services.mcp_gateway.limits import (
     RECORD_READ_SECONDS,
     RECORD_RETRY_SECONDS,
@@ -32,6 +33,7 @@ from shared.tail.waker import Waker
 
 _log = logging.getLogger(__name__)
 _sql = load_queries(Path(__file__).parent / "records.sql")
+_PUBLIC = frozenset(CATALOGUE.public_types)
 _WAITED_OUT: tuple[type[Exception], ...] = (*DATABASE_AWAY, asyncpg.PostgresError, Unavailable)
 
 
@@ -173,5 +175,5 @@ class CallRecords:
             if error.constraint_name != "events_stream_version":
                 raise
             raise ConcurrentAppend(frozenset(event.stream_id for event in events)) from error
-        self._waker.wake()
+        self._waker.wake(facts=any(event.type in _PUBLIC for event in events))
         return int(position)

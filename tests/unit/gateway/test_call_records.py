@@ -6,10 +6,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from services.mcp_gateway.adapters.records import CallRecords
 from services.mcp_gateway.app.ports import CallUnit
 from shared.errors import Unavailable
 from shared.eventstore.errors import ConcurrentAppend
 from shared.eventstore.event import NewEvent
+from shared.tail.waker import Waker
 from tests.unit.gateway.call_log import BAD, CallLog, recording
 
 TENANT = uuid4()
@@ -140,6 +142,21 @@ async def test_what_must_be_on_disk_first_says_that_the_database_is_away() -> No
     with pytest.raises(Unavailable) as refused:
         await records.write(unit())
     assert refused.value.retry_after == 1
+    await records.close()
+
+
+async def test_only_the_end_of_a_call_wakes_who_tells_the_world() -> None:
+    waker = Waker("mcp_gateway")
+    records = CallRecords(CallLog(), CallLog(), waker)  # type: ignore[arg-type]
+    records.start()
+    with waker.listener(facts=True) as facts, waker.listener() as everything:
+        call = uuid4()
+        await records.write(unit(call))
+        assert everything._event.is_set()
+        assert not facts._event.is_set()
+        ended = NewEvent(TENANT, call, 2, "mcp.tool-call-completed.v1", b"{}", b"{}")
+        await records.write_surely(CallUnit([ended], (TENANT, call, *[None] * 13), 10), 10)
+        assert facts._event.is_set()
     await records.close()
 
 
