@@ -18,7 +18,7 @@ import uvloop
 
 from bench.calls.gateway_platform import UPSTREAM, gateway_platform
 from bench.calls.proxies import Listening, fastmcp_proxy, http_upstream
-from bench.calls.served import Records, Served
+from bench.calls.served import Records, Served, records_of
 from bench.calls.spec import Load, Seen
 from bench.calls.ways import Way, direct_ways, gateway_ways, proxy_way
 from bench.processes import own_cpu_seconds
@@ -55,7 +55,7 @@ async def main() -> None:
             *await _proxy_ways(stack, upstream),
         ]
         chosen = [way for way in every if not _ONLY or way.name == way.direct or any(p in way.name for p in _ONLY)]
-        figures = await _turns(served, Records(served), chosen)
+        figures = await _turns(served, await stack.enter_async_context(records_of(served)), chosen)
     print(msgspec.json.encode(figures).decode(), flush=True)
 
 

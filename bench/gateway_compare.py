@@ -17,7 +17,7 @@ import msgspec
 import uvloop
 
 from bench.calls.proxies import http_upstream
-from bench.calls.served import Records, Served
+from bench.calls.served import Served, records_of
 from bench.calls.ways import gateway_ways
 from bench.gateway import Measured, measure
 
@@ -53,10 +53,12 @@ async def main(other: Path, names: list[str]) -> None:
         http_upstream() as upstream,
         _platform(other, upstream.port) as before,
         _platform(here, upstream.port) as after,
+        records_of(before) as records_before,
+        records_of(after) as records_after,
     ):
         sides = [
-            (served, Records(served), {way.name: way for way in gateway_ways(served, "/mcp")})
-            for served in (before, after)
+            (served, records, {way.name: way for way in gateway_ways(served, "/mcp")})
+            for served, records in ((before, records_before), (after, records_after))
         ]
         seen: dict[str, list[tuple[Measured, Measured]]] = {name: [] for name in names}
         for turn in range(_TURNS):

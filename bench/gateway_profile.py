@@ -15,7 +15,7 @@ import uvloop
 
 from bench.calls.gateway_platform import gateway_platform
 from bench.calls.proxies import http_upstream
-from bench.calls.served import Records
+from bench.calls.served import records_of
 from bench.calls.ways import gateway_ways
 from bench.gateway import run_client
 
@@ -29,8 +29,11 @@ async def main(name: str, py_spy: str) -> None:
     """Load, sample and print."""
     with tempfile.TemporaryDirectory() as folder:
         stacks = Path(folder) / "stacks"
-        async with http_upstream() as upstream, gateway_platform(upstream.port) as served:
-            records = Records(served)
+        async with (
+            http_upstream() as upstream,
+            gateway_platform(upstream.port) as served,
+            records_of(served) as records,
+        ):
             way = next(way for way in gateway_ways(served, "/mcp") if way.name == name)
             await run_client(msgspec.structs.replace(way.load, width=32, seconds=2.0))
             before = served.cpu()["gateway"]

@@ -1,6 +1,8 @@
 """A platform that serves, as who measures it sees it: where its parts are, what they cost, what they have recorded."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
@@ -10,7 +12,7 @@ from bench.processes import cpu_seconds, own_cpu_seconds
 from shared.db.queries import load_queries
 
 _SETTLE_S = 120.0
-_LOOK_S = 0.05
+_LOOK_S = 0.2
 _sql = load_queries(Path(__file__).with_name("recorded.sql"))
 
 
@@ -40,34 +42,37 @@ class Served(msgspec.Struct, frozen=True):
 
 
 class Records:
-    """What a platform's gateway has recorded."""
+    """What a platform's gateway has recorded. `answered` counts the calls that must be found there."""
 
-    def __init__(self, served: Served) -> None:
-        self._dsn = served.admin_dsn
+    def __init__(self, admin: asyncpg.Connection) -> None:
+        self._admin = admin
         self.answered = 0
 
     async def settled(self, calls: int) -> None:
         """Return when so many more calls are on disk and the facts of them with others. Raises `NotRecorded`."""
         self.answered += calls
-        admin = await asyncpg.connect(self._dsn)
         try:
             async with asyncio.timeout(_SETTLE_S):
-                while not await admin.fetchval(_sql.settled, self.answered):  # noqa: ASYNC110 - it is another process
+                while not await self._admin.fetchval(_sql.settled, self.answered):  # noqa: ASYNC110 - another process
                     await asyncio.sleep(_LOOK_S)
         except TimeoutError as error:
-            raise NotRecorded(f"{self.answered} calls were answered; on disk: {await self._seen(admin)}") from error
-        finally:
-            await admin.close()
+            raise NotRecorded(f"{self.answered} calls were answered; on disk: {await self._seen()}") from error
 
     async def check(self) -> None:
         """Raise `NotRecorded` unless each call has both events and its row, was counted, and nothing else is there."""
-        admin = await asyncpg.connect(self._dsn)
-        try:
-            seen = await self._seen(admin)
-        finally:
-            await admin.close()
+        seen = await self._seen()
         if {*seen.values()} != {self.answered}:
             raise NotRecorded(f"{self.answered} calls were answered; on disk: {seen}")
 
-    async def _seen(self, admin: asyncpg.Connection) -> dict[str, int]:
-        return dict(await admin.fetchrow(_sql.seen))
+    async def _seen(self) -> dict[str, int]:
+        return dict(await self._admin.fetchrow(_sql.seen))
+
+
+@asynccontextmanager
+async def records_of(served: Served) -> AsyncIterator[Records]:
+    """Look into a platform's database."""
+    admin = await asyncpg.connect(served.admin_dsn)
+    try:
+        yield Records(admin)
+    finally:
+        await admin.close()
