@@ -8,13 +8,14 @@ from typing import Any
 import msgspec
 
 from services.mcp_gateway.adapters.launching import Launcher
-from services.mcp_gateway.adapters.mcp.codec import METHOD_NOT_FOUND
 from services.mcp_gateway.adapters.mcp.launch import LaunchSpec
 from services.mcp_gateway.adapters.mcp.model import Session, ToolDefinition
 from services.mcp_gateway.adapters.mcp.place import SessionKey, SessionState
 from services.mcp_gateway.adapters.mcp.pool import PooledSession, SessionPool
-from services.mcp_gateway.app.ports import KnownTool, ToolAnswer
+from services.mcp_gateway.app.ports import KnownTool, ServerFacts, ToolAnswer
+from services.mcp_gateway.app.relay import Client, Relay
 from services.mcp_gateway.domain.call import may_be_repeated
+from services.mcp_gateway.domain.rpc import METHOD_NOT_FOUND
 from services.mcp_gateway.domain.server import Server
 from services.mcp_gateway.errors import ServerUnavailable
 from services.mcp_gateway.limits import SESSIONS_MAX, TOOLS_FRESH_SECONDS
@@ -28,6 +29,7 @@ class _Known:
     def __init__(self, launch: LaunchSpec) -> None:
         self.launch = launch
         self.tools: dict[str, KnownTool] | None = None
+        self.facts: ServerFacts | None = None
         self.listed_at = 0.0
 
 
@@ -53,12 +55,30 @@ class PooledUpstreams:
             known.tools, known.listed_at = tools, now
         return tools
 
-    async def call(self, server: Server, tool: str, arguments: dict[str, Any], seconds: float) -> ToolAnswer:
+    async def call(
+        self, server: Server, tool: str, arguments: dict[str, Any], seconds: float, relay: Relay | None = None
+    ) -> ToolAnswer:
         """Call a tool once."""
+        session = await self._session_for(server, relay)
+        result = await session.call_tool(tool, arguments, timeout=seconds, relay=relay)
+        return ToolAnswer(
+            result.content, result.structured, result.is_error, result.duration_ms, result.raw, result.input_required
+        )
+
+    async def about(self, server: Server) -> ServerFacts:
+        """Return what the server says of itself, starting it if need be."""
         key = _key(server)
-        session = await self._session(key, self._of(key, server))
-        result = await session.call_tool(tool, arguments, timeout=seconds)
-        return ToolAnswer(result.content, result.structured, result.is_error, result.duration_ms)
+        known = self._of(key, server)
+        if known.facts is None:
+            await self._session(key, known)
+        return known.facts if known.facts is not None else ServerFacts({})
+
+    async def request(
+        self, server: Server, method: str, params: dict[str, Any], seconds: float, relay: Relay | None = None
+    ) -> msgspec.Raw:
+        """Return the result of a request as the server wrote it."""
+        session = await self._session_for(server, relay)
+        return await session.request(method, params, timeout=seconds, relay=relay)
 
     async def ping(self, server: Server, seconds: float) -> None:
         """Ask for a sign of life, starting the server if it does not run."""
@@ -75,6 +95,12 @@ class PooledUpstreams:
         """Return the state of the server's session in this process, if there is one."""
         key = _key(server)
         return next((state for state in self.pool.states() if state.key == key), None)
+
+    async def _session_for(self, server: Server, relay: Relay | None) -> PooledSession:
+        client = None if relay is None else relay.client
+        place = "" if client is None else _place(server, client)
+        key = _key(server) if not place else msgspec.structs.replace(_key(server), client=place)
+        return await self.pool.session(key, self._of(key, server).launch, client if place else None)
 
     async def _session(self, key: SessionKey, known: _Known) -> PooledSession:
         return await self.pool.session(key, known.launch)
@@ -100,6 +126,7 @@ class PooledUpstreams:
                 raise
             tools = []  # a server of resources or prompts alone
         known.tools, known.listed_at = _by_name(tools), asyncio.get_running_loop().time()
+        known.facts = ServerFacts(session.capabilities, session.instructions)
 
     def _noticed(self, key: SessionKey, method: str, _: Any) -> None:
         known = self._known.get(key)
@@ -109,6 +136,17 @@ class PooledUpstreams:
 
 def _key(server: Server) -> SessionKey:
     return SessionKey(server.tenant_id, server.id, server.revision)
+
+
+def _place(server: Server, client: Client) -> str:
+    """Name the session that a client's calls need.
+
+    A server elsewhere may speak both eras and act differently in them, so it is spoken to in the client's. A program
+    is not started once more for that.
+    """
+    if client.place or client.era == "modern" or server.definition.server_type == "stdio":
+        return client.place
+    return client.era
 
 
 def _by_name(tools: list[ToolDefinition]) -> dict[str, KnownTool]:

@@ -9,21 +9,18 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
 
+from msgspec import Raw
+
 from services.mcp_gateway.adapters.mcp.launch import LaunchSpec
-from services.mcp_gateway.adapters.mcp.model import (
-    Era,
-    NotificationHandler,
-    Session,
-    ToolDefinition,
-    ToolResult,
-)
+from services.mcp_gateway.adapters.mcp.model import Opening, Session, ToolDefinition, ToolResult
 from services.mcp_gateway.adapters.mcp.place import Place, PoolBounds, SessionKey, SessionState
+from services.mcp_gateway.app.relay import Client, Relay
 from services.mcp_gateway.errors import CommandNotAllowed, ServerBusy, ServerUnavailable
 from services.mcp_gateway.limits import START_SECONDS
 
 _log = logging.getLogger(__name__)
 
-SessionOpener = Callable[[LaunchSpec, Era | None, NotificationHandler | None], Awaitable[Session]]
+SessionOpener = Callable[[LaunchSpec, Opening], Awaitable[Session]]
 """Opens a session. The era is the one that the server spoke last time, or None when that is not known."""
 
 NoticeHandler = Callable[[SessionKey, str, Any], None]
@@ -59,12 +56,25 @@ class PooledSession:
         arguments: dict[str, Any],
         *,
         timeout: float,  # noqa: ASYNC109 - part of it is spent waiting for a turn, the rest in the call
+        relay: Relay | None = None,
     ) -> ToolResult:
         """As `Session.call_tool`. Raises `ServerBusy` when there is no turn within `timeout`: it was not sent then."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         async with self._pool.turn(self._place, timeout) as session:
-            return await session.call_tool(name, arguments, timeout=max(0.001, deadline - loop.time()))
+            return await session.call_tool(name, arguments, timeout=max(0.001, deadline - loop.time()), relay=relay)
+
+    async def request(
+        self,
+        method: str,
+        params: dict[str, Any],
+        *,
+        timeout: float,  # noqa: ASYNC109 - as above
+        relay: Relay | None = None,
+    ) -> Raw:
+        """As `Session.request`."""
+        async with self._pool.turn(self._place, timeout) as session:
+            return await session.request(method, params, timeout=timeout, relay=relay)
 
     async def ping(self, timeout: float) -> None:  # noqa: ASYNC109 - as above
         async with self._pool.turn(self._place, timeout) as session:
@@ -99,7 +109,7 @@ class SessionPool:
     ) -> None:
         await self.close()
 
-    async def session(self, key: SessionKey, launch: LaunchSpec) -> PooledSession:
+    async def session(self, key: SessionKey, launch: LaunchSpec, client: Client | None = None) -> PooledSession:
         """Return the session of this key, started if it does not run. Any number of callers cause one start.
 
         Raises what starting raises, `ServerUnavailable` with `retry_after` while a failed server is left alone, and
@@ -110,15 +120,19 @@ class SessionPool:
             self._drop(place)
             place = None
         if place is None:
-            place = self._places[key] = Place(key, launch, self._bounds, _now())
+            place = self._places[key] = Place(key, launch, self._bounds, _now(), client)
         await self._running(place)
         return PooledSession(self, place)
 
     async def evict(self, key: SessionKey) -> None:
-        """Forget a session: no new calls, those that run may finish within a bound, then it is closed."""
-        place = self._places.get(key)
-        if place is not None:
-            await asyncio.shield(self._drop(place))
+        """Forget the sessions of a key, whatever their client.
+
+        They get no new calls; those that run may finish within a bound, then the session is closed.
+        """
+        whole = (key.tenant_id, key.server_id, key.version)
+        gone = [p for k, p in self._places.items() if (k.tenant_id, k.server_id, k.version) == whole]
+        if gone:
+            await asyncio.shield(asyncio.gather(*(self._drop(place) for place in gone)))
 
     async def close(self) -> None:
         """Close every session, without waiting for calls. Nothing is started afterwards."""
@@ -198,7 +212,7 @@ class SessionPool:
     async def _start(self, place: Place) -> Session:
         try:
             on_notice = partial(self._on_notice, place.key) if self._on_notice is not None else None
-            session = await self._open_session(place.launch, place.era, on_notice)
+            session = await self._open_session(place.launch, Opening(place.era, place.client, on_notice))
             await self._greet(place.key, session)
         except CommandNotAllowed:
             raise  # a matter of configuration: waiting does not mend it
