@@ -25,6 +25,11 @@ class Changes:
 
     def __init__(self) -> None:
         self._listeners: dict[UUID, set[Listener]] = {}
+        self._first: list[Callable[[UUID, Change], None]] = []
+
+    def listen_to_all(self, listener: Callable[[UUID, Change], None]) -> None:
+        """Call a listener with every tenant's changes, before all others: what is kept of the old has to go."""
+        self._first.append(listener)
 
     def count(self, tenant_id: UUID) -> int:
         """How many listen for this tenant."""
@@ -44,6 +49,9 @@ class Changes:
 
     def tell(self, tenant_id: UUID, *changes: Change) -> None:
         """Something changed."""
+        for first in self._first:
+            for change in changes:
+                first(tenant_id, change)
         for listener in list(self._listeners.get(tenant_id, ())):
             for change in changes:
                 listener(change)

@@ -22,7 +22,6 @@ from services.mcp_gateway.limits import (
     OFFERED_PAGES_MAX,
     OFFERS_CACHED,
     OFFERS_FRESH_SECONDS,
-    TOOLS_FRESH_SECONDS,
 )
 from shared.errors import PlatformError
 from shared.scope import TenantScope
@@ -63,6 +62,10 @@ class Offers:
             if tenant == tenant_id and (change is None or change.uri is None):
                 kept.tools_until = 0.0
                 kept.lists.clear()
+
+    async def servers(self, scope: TenantScope, profile: str | None) -> Sequence[Server]:
+        """Return the servers that a profile shows. Raises `NotFound` for an unknown profile."""
+        return await self._servers_of(scope, profile)
 
     async def tools(self, scope: TenantScope, profile: str | None) -> dict[str, Offered]:
         """Return the tools by their names here. Raises `NotFound` for an unknown profile."""
@@ -156,7 +159,7 @@ class Offers:
             return await self._pages(server, method, key, identity)
 
         found = await _each(servers, look)
-        kept.lists[method] = (time.monotonic() + TOOLS_FRESH_SECONDS, found)
+        kept.lists[method] = (time.monotonic() + OFFERS_FRESH_SECONDS, found)
         return found
 
     async def _pages(self, server: Server, method: str, key: str, identity: str) -> list[Named[dict[str, Any]]]:

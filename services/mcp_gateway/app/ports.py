@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.mcp_gateway.app.relay import Relay
+from services.mcp_gateway.app.relay import Client, Relay
 from services.mcp_gateway.domain.server import Server, ServerDefinition, Status
 from shared.eventstore.event import NewEvent, RecordedEvent
 from shared.scope import TenantScope
@@ -153,6 +153,14 @@ class ServerRequests(Protocol):
         self, server: Server, method: str, params: dict[str, Any], seconds: float, relay: Relay | None = None
     ) -> msgspec.Raw:
         """Return the result of a request as the server wrote it. Raises `RpcFailed` for its refusal."""
+        ...
+
+    async def follow(self, wanted: Sequence[tuple[Server, frozenset[str]]]) -> None:
+        """Have servers tell of changes of their lists, and of the resources with these URIs, until cancelled."""
+        ...
+
+    async def leave(self, tenant_id: UUID, client: Client) -> None:
+        """End the sessions that were opened for this client alone."""
         ...
 
 

@@ -10,6 +10,7 @@ from services.mcp_gateway.app.relay import Relay
 from services.mcp_gateway.domain.rpc import (
     META_CAPABILITIES,
     META_CLIENT,
+    META_LOG_LEVEL,
     META_SERVER,
     META_VERSION,
     MODERN_VERSION,
@@ -89,6 +90,8 @@ def encode_request(
         meta = {**extra.get("_meta", {}), "progressToken": request_id}
         if modern:
             meta |= {**_MODERN_META, META_CAPABILITIES: relay.client.told}
+            if relay.client.era != "modern":
+                meta[META_LOG_LEVEL] = "debug"  # clients of before are sent what their session's level says
         params = {**params, **extra, "_meta": meta}
     elif modern:
         params = {**params, "_meta": _MODERN_META}

@@ -76,6 +76,11 @@ class PooledSession:
         async with self._pool.turn(self._place, timeout) as session:
             return await session.request(method, params, timeout=timeout, relay=relay)
 
+    async def follow(self, uris: frozenset[str]) -> None:
+        """As `Session.follow`. It takes no turn from calls, and does not keep the session from being idle."""
+        session = await self._pool.running(self._place)
+        await session.follow(uris)
+
     async def ping(self, timeout: float) -> None:  # noqa: ASYNC109 - as above
         async with self._pool.turn(self._place, timeout) as session:
             await session.ping(timeout)
@@ -121,7 +126,7 @@ class SessionPool:
             place = None
         if place is None:
             place = self._places[key] = Place(key, launch, self._bounds, _now(), client)
-        await self._running(place)
+        await self.running(place)
         return PooledSession(self, place)
 
     async def evict(self, key: SessionKey) -> None:
@@ -133,6 +138,12 @@ class SessionPool:
         gone = [p for k, p in self._places.items() if (k.tenant_id, k.server_id, k.version) == whole]
         if gone:
             await asyncio.shield(asyncio.gather(*(self._drop(place) for place in gone)))
+
+    async def evict_client(self, tenant_id: UUID, client: str) -> None:
+        """Forget the sessions that were opened for one client."""
+        for key, place in list(self._places.items()):
+            if key.tenant_id == tenant_id and key.client == client:
+                self._drop(place)
 
     async def close(self) -> None:
         """Close every session, without waiting for calls. Nothing is started afterwards."""
@@ -174,7 +185,7 @@ class SessionPool:
         place.in_flight += 1
         place.idle.clear()
         try:
-            yield await self._running(place)
+            yield await self.running(place)
         finally:
             place.in_flight -= 1
             place.last_used = _now()
@@ -182,7 +193,7 @@ class SessionPool:
             if place.in_flight == 0:
                 place.idle.set()
 
-    async def _running(self, place: Place) -> Session:
+    async def running(self, place: Place) -> Session:
         """Return the place's live session, starting it if need be. The start belongs to no caller's cancellation."""
         if self._closed or place.evicted:
             raise ServerUnavailable("This session was closed; ask for it anew.")

@@ -1,9 +1,11 @@
 """What every session does alike, whatever carries its messages: agree on an era, list tools, call them, ping."""
 
+import logging
 import time
 from abc import ABC, abstractmethod
 from typing import Any
 
+import msgspec
 from msgspec import Raw
 
 from services.mcp_gateway.adapters.mcp.codec import (
@@ -35,6 +37,7 @@ from services.mcp_gateway.errors import (
     ToolTimeout,
 )
 from services.mcp_gateway.limits import (
+    CALL_DETAILS_MAX_BYTES,
     CALL_SECONDS_MAX,
     FAULT_MESSAGE_MAX_CHARS,
     RESULT_MAX_BYTES,
@@ -43,6 +46,8 @@ from services.mcp_gateway.limits import (
     TOOL_PAGES_MAX,
     TOOLS_MAX,
 )
+
+_log = logging.getLogger(__name__)
 
 
 class _EraNotSpoken(Exception):
@@ -57,6 +62,7 @@ class McpSession(ABC):
         self._unasked = Unasked(
             opening.on_notification, self._reply, one_client=client is not None and client.place != ""
         )
+        self._one_kind = client is not None
         self._offered: dict[str, Any] = {} if client is None else client.asked_for
         self.server_info = ServerInfo()
         self.capabilities: dict[str, Any] = {}
@@ -88,6 +94,13 @@ class McpSession(ABC):
     @abstractmethod
     def _reply(self, message: bytes) -> None:
         """Send the answer to something that the server asked. Never waits."""
+
+    @abstractmethod
+    async def follow(self, uris: frozenset[str]) -> None:
+        """Have the server tell of changes of its lists and of these resources, until cancelled or the session ends.
+
+        Raises what `request` raises.
+        """
 
     @property
     def _modern(self) -> bool:
@@ -211,6 +224,15 @@ class McpSession(ABC):
         self.server_info = handshake.server_info
         self.capabilities, self.instructions = handshake.capabilities, handshake.instructions
         await self._notify("notifications/initialized")
+        if self._one_kind and "logging" in self.capabilities:
+            await self._hear_all()
+
+    async def _hear_all(self) -> None:
+        """Have the server log all; what the client wants to hear of is sorted out where it is passed on."""
+        try:
+            await self._exchange("logging/setLevel", {"level": "debug"}, START_SECONDS)
+        except RpcFailed as failure:
+            _log.info("the server does not set its log level: %s", failure)
 
     async def _discover(self) -> None:
         self.protocol_version = MODERN_VERSION
@@ -244,8 +266,8 @@ class McpSession(ABC):
         """Read what an error reply to `tools/call` means. The protocol has one code for two things (-32602)."""
         error = failure.error
         message = error.message[:FAULT_MESSAGE_MAX_CHARS] or f"error {error.code}"
-        details = {"tool": name, "rpc_code": error.code}
-        if error.data is not None:
+        details: dict[str, Any] = {"tool": name, "rpc_code": error.code, "rpc_message": message}
+        if error.data is not None and len(msgspec.json.encode(error.data)) <= CALL_DETAILS_MAX_BYTES:
             details["rpc_data"] = error.data
         if error.code in {INVALID_PARAMS, METHOD_NOT_FOUND}:
             unknown = (

@@ -13,6 +13,7 @@ from services.mcp_gateway.adapters.mcp.codec import (
     encode_notification,
     encode_request,
 )
+from services.mcp_gateway.adapters.mcp.following import listening_for, subscribe_all
 from services.mcp_gateway.adapters.mcp.launch import CommandAllowList, StdioLaunch, environment
 from services.mcp_gateway.adapters.mcp.model import Opening
 from services.mcp_gateway.adapters.mcp.process import LineProcess
@@ -20,7 +21,7 @@ from services.mcp_gateway.adapters.mcp.session import McpSession
 from services.mcp_gateway.app.relay import Era, Relay
 from services.mcp_gateway.domain.rpc import Message, RpcFailed
 from services.mcp_gateway.errors import ProtocolViolation, ServerDied, ServerUnavailable
-from services.mcp_gateway.limits import UNSENT_MAX_BYTES
+from services.mcp_gateway.limits import FOLLOW_SECONDS, UNSENT_MAX_BYTES
 from shared.errors import PlatformError
 
 _log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class StdioSession(McpSession):
         self._last_id = 0
         self._pending: dict[int, asyncio.Future[Raw]] = {}
         self._end: PlatformError | None = None
+        self._over = asyncio.Event()
         self._directory: str | None = None
         self._process = LineProcess(label, on_line=self._receive, on_flood=self._flooded, on_end=self._ended)
 
@@ -94,6 +96,13 @@ class StdioSession(McpSession):
             raise ServerUnavailable(
                 f"The server {launch.command!r} ended before it was ready.", details=death.details
             ) from death
+
+    async def follow(self, uris: frozenset[str]) -> None:
+        if self._modern:
+            await self._exchange("subscriptions/listen", listening_for(uris), FOLLOW_SECONDS)
+            return
+        await subscribe_all(self._exchange, uris)
+        await self._over.wait()
 
     async def _exchange(self, method: str, params: dict[str, Any], seconds: float, relay: Relay | None = None) -> Raw:
         if self._end is not None:
@@ -184,6 +193,7 @@ class StdioSession(McpSession):
         if self._end is not None:
             return
         self._end = why
+        self._over.set()
         self._unasked.close()
         for answer in self._pending.values():
             if not answer.done():

@@ -15,6 +15,7 @@ from services.mcp_gateway.adapters.mcp.codec import (
     encode_request,
 )
 from services.mcp_gateway.adapters.mcp.event_stream import EventStreamParser
+from services.mcp_gateway.adapters.mcp.following import listening_for, subscribe_all
 from services.mcp_gateway.adapters.mcp.http_headers import modern_headers, param_headers_by_tool
 from services.mcp_gateway.adapters.mcp.launch import HttpLaunch
 from services.mcp_gateway.adapters.mcp.model import Opening, ToolDefinition, ToolResult
@@ -24,6 +25,7 @@ from services.mcp_gateway.domain.param_headers import ParamHeaders
 from services.mcp_gateway.domain.rpc import HEADER_MISMATCH, INTERNAL_ERROR, Message, RpcError, RpcFailed
 from services.mcp_gateway.errors import ProtocolViolation, ResultTooLarge, ServerDied, ServerUnavailable
 from services.mcp_gateway.limits import (
+    FOLLOW_SECONDS,
     HTTP_CLOSE_SECONDS,
     HTTP_ERROR_BODY_MAX_BYTES,
     HTTP_REPLIES_MAX,
@@ -125,6 +127,32 @@ class HttpSession(McpSession):
             for task in self._background:
                 task.cancel()
             await self._client.aclose()
+
+    async def follow(self, uris: frozenset[str]) -> None:
+        if self._modern:
+            await self._exchange("subscriptions/listen", listening_for(uris), FOLLOW_SECONDS)
+            return
+        listening = asyncio.create_task(self._listen())
+        try:
+            await subscribe_all(self._exchange, uris)
+            await listening
+        except httpx2.HTTPError as error:
+            raise ServerDied(f"The stream of notices broke: {_said(error)}.") from error
+        finally:
+            listening.cancel()
+
+    async def _listen(self) -> None:
+        """Read the stream of what belongs to no request. A server need not have one (405)."""
+        headers = {**self._request_headers("", {}), "accept": "text/event-stream"}
+        events = EventStreamParser(bounded=False)
+        async with self._stream("GET", None, headers) as response:
+            if response.status_code != 200:  # noqa: PLR2004 - OK
+                raise ServerUnavailable(f"The server has no stream of notices (HTTP {response.status_code}).")
+            async for chunk in response.aiter_raw():
+                for event in events.feed(chunk):
+                    message = decode_incoming(event.data) if event.data else None
+                    if message is not None and message.method is not UNSET:
+                        self._unasked.take(message, message.method)
 
     async def call_tool(
         self,
