@@ -14,13 +14,13 @@ from uuid import UUID
 
 import httpx2
 import msgspec
-from services.mcp_gateway.app.relay import Client
-from services.mcp_gateway.domain.rpc import MODERN_VERSION
 
 from services.mcp_gateway.adapters.mcp.launch import CommandAllowList, HttpLaunch
 from services.mcp_gateway.adapters.mcp.opener import TransportOpener
 from services.mcp_gateway.adapters.mcp.place import SessionKey
 from services.mcp_gateway.adapters.mcp.pool import PooledSession, SessionPool
+from services.mcp_gateway.app.relay import Client
+from services.mcp_gateway.domain.rpc import MODERN_VERSION
 from shared.errors import PlatformError
 
 SECONDS = 20.0

@@ -106,7 +106,9 @@ async def test_resources_prompts_and_completion_are_passed_on(backbone: Backbone
     ):
         listed = {str(resource.uri) for resource in (await client.list_resources()).resources}
         assert {"test://static-text", "test://static-binary"} <= listed
-        assert (await client.list_resource_templates()).resource_templates[0].uri_template == "test://template/{id}/data"
+        assert (await client.list_resource_templates()).resource_templates[
+            0
+        ].uri_template == "test://template/{id}/data"
         assert (await client.read_resource("test://static-text")).contents[0].text
         assert "7" in (await client.read_resource("test://template/7/data")).contents[0].text
         with pytest.raises(MCPError):
@@ -167,7 +169,9 @@ async def test_a_cancelled_call_is_cancelled_at_the_server_and_recorded(backbone
             assert (await rest.post("/servers", json=server)).status_code == 201
         for era in ERAS:
             async with connected(running, tenant, "/mcp/acting", mode=era) as client:
-                calling = asyncio.create_task(client.call_tool("append", {"path": str(tmp_path / "f"), "text": "x", "seconds": 60}))
+                calling = asyncio.create_task(
+                    client.call_tool("append", {"path": str(tmp_path / "f"), "text": "x", "seconds": 60})
+                )
                 async with running.client(tenant) as rest:
                     while not (await rest.get("/executions?status=running")).json()["executions"]:
                         await asyncio.sleep(0.05)
