@@ -3,9 +3,10 @@
 import os
 import sys
 
+from services.mcp_gateway.servers.arguments import command_line
 from services.mcp_gateway.servers.database.address import AddressInvalid, open_database
 from services.mcp_gateway.servers.database.tools import database_server
-from services.mcp_gateway.servers.serving import command_line, serve
+from services.mcp_gateway.servers.serving import serve
 
 
 def main() -> None:

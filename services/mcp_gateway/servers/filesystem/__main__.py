@@ -3,9 +3,10 @@
 import os
 import sys
 
+from services.mcp_gateway.servers.arguments import command_line
 from services.mcp_gateway.servers.filesystem.beneath import Root
 from services.mcp_gateway.servers.filesystem.server import filesystem_server
-from services.mcp_gateway.servers.serving import command_line, serve
+from services.mcp_gateway.servers.serving import serve
 
 ROOT = "FILESYSTEM_ROOT"
 

@@ -30,13 +30,17 @@ def serve_http(server: ToolServer, host: str, port: int, door: Door) -> None:
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # each request that is no HTTP would be a line
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=SERVER_HTTP_CONNECTIONS_MAX)
+    # Connections inherit it. asyncio sets it only on sockets that were made with their protocol's number; without it
+    # each answer waits 40 ms for the client's delayed acknowledgement of its headers.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     asyncio.run(_serve(server, listener, door))
     # A tool's thread that never returns would keep the interpreter from ending.
     sys.stderr.flush()
     os._exit(0)
 
 
-async def _serve(server: ToolServer, listener: socket.socket, door: Door) -> None:
+def http_server(server: ToolServer, door: Door) -> uvicorn.Server:
+    """Return what serves in the running event loop; set its `should_exit` to drain and stop it."""
     config = uvicorn.Config(
         Endpoint(server, door),
         http=BoundedProtocol,
@@ -51,7 +55,11 @@ async def _serve(server: ToolServer, listener: socket.socket, door: Door) -> Non
         timeout_graceful_shutdown=SERVER_DRAIN_SECONDS,
         h11_max_incomplete_event_size=SERVER_HTTP_HEAD_MAX_BYTES,
     )
-    http = uvicorn.Server(config)
+    return uvicorn.Server(config)
+
+
+async def _serve(server: ToolServer, listener: socket.socket, door: Door) -> None:
+    http = http_server(server, door)
 
     def stop() -> None:
         http.force_exit = http.should_exit  # the second signal does not wait
