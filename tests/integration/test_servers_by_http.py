@@ -1,4 +1,4 @@
-"""The bundled servers by streamable HTTP, used by the official SDK's client in both eras, and how they begin and end."""
+"""The bundled servers by streamable HTTP, used by the official client in both eras, and how they begin and end."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from mcp.client.streamable_http import streamable_http_client
 from services.mcp_gateway.adapters.mcp.launch import HttpLaunch
 from services.mcp_gateway.adapters.mcp.model import Era
 from services.mcp_gateway.adapters.mcp.streamable_http import HttpSession
-from tests.fixtures.mcp_servers.by_http import ROOT, Served, served
+from tests.fixtures.mcp_servers.by_http import ROOT, served
 
 Mode = Literal["legacy", "auto"]
 MODES = pytest.mark.parametrize(("mode", "revision"), [("legacy", "2025-11-25"), ("auto", "2026-07-28")])
@@ -116,22 +116,21 @@ async def test_many_clients_and_a_thousand_sessions_do_not_make_it_grow() -> Non
             assert (await http.post(server.url, json=ping, headers=headers)).status_code == status
 
 
-async def test_a_call_that_runs_is_answered_before_the_end() -> None:
+async def test_a_call_that_runs_is_answered_before_the_end(tmp_path: Path) -> None:
     async with served(*ACTING) as server, httpx2.AsyncClient() as http:
-        headers, body = modern_call("wait", seconds=1.0)
+        headers, body = modern_call("append", path=str(tmp_path / "log"), text="begun", seconds=1.0)
         call = asyncio.create_task(http.post(server.url, headers=headers, content=body))
-        await _until_taken(server)
+        await _until_there(tmp_path / "log")
         server.process.terminate()
-        answer = await call
-        assert answer.json()["result"]["structuredContent"] == {"result": "waited"}
+        assert (await call).json()["result"]["structuredContent"] == {"result": "begun"}
         assert await asyncio.wait_for(server.process.wait(), 10) == 0
 
 
-async def test_a_call_that_does_not_end_keeps_nobody_from_leaving_twice_told() -> None:
+async def test_who_is_told_twice_to_end_does_not_wait(tmp_path: Path) -> None:
     async with served(*ACTING) as server, httpx2.AsyncClient() as http:
-        headers, body = modern_call("wait", seconds=600.0)
+        headers, body = modern_call("append", path=str(tmp_path / "log"), text="begun", seconds=600)
         call = asyncio.create_task(http.post(server.url, headers=headers, content=body, timeout=60))
-        await _until_taken(server)
+        await _until_there(tmp_path / "log")
         server.process.terminate()
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(asyncio.shield(server.process.wait()), 0.5)
@@ -140,12 +139,10 @@ async def test_a_call_that_does_not_end_keeps_nobody_from_leaving_twice_told() -
         assert (await call).status_code == 500
 
 
-async def _until_taken(server: Served) -> None:
-    """Wait until a second client gets an answer: requests are taken in their order."""
-    headers, body = modern_call("wait", seconds=0)
-    async with httpx2.AsyncClient() as other:
-        for _ in range(5):
-            assert (await other.post(server.url, headers=headers, content=body)).status_code == 200
+async def _until_there(path: Path) -> None:
+    async with asyncio.timeout(20):
+        while not path.exists():
+            await asyncio.sleep(0.01)
 
 
 async def test_a_modern_client_that_leaves_cancels_its_call(tmp_path: Path) -> None:

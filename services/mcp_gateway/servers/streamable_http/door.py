@@ -45,10 +45,13 @@ def is_loopback(host: str | None) -> bool:
 
 
 def _host_of(url: str) -> str | None:
+    """Return the host of a URL, or None if it is none: one with a port that is no number, for instance."""
     try:
-        return urlsplit(url).hostname
+        parts = urlsplit(url)
+        _ = parts.port
     except ValueError:
         return None
+    return parts.hostname
 
 
 def _bears(authorization: str, token: str) -> bool:
