@@ -38,7 +38,7 @@ class LineProcess(asyncio.SubprocessProtocol):
         self,
         label: str,
         *,
-        on_line: Callable[[bytes], None],
+        on_line: Callable[[bytes], object],
         on_flood: Callable[[], None],
         on_end: Callable[[int | None], None],
     ) -> None:
