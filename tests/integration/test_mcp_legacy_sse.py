@@ -304,6 +304,21 @@ async def test_messages_that_are_not_taken(server: SseServer, status: str, error
             await session.call_tool("do", {}, timeout=10)
 
 
+async def test_a_forgotten_session_leaves_open_what_came_of_earlier_calls(server: SseServer) -> None:
+    async def nothing(_: Message) -> None:
+        pass
+
+    server.call = nothing
+    async with session_with(server) as session:
+        earlier = asyncio.create_task(session.call_tool("do", {}, timeout=10))
+        await server.arrived.wait()
+        server.status = "404 Not Found"
+        with pytest.raises(ServerUnavailable):
+            await session.call_tool("do", {}, timeout=10)
+        with pytest.raises(ServerDied):
+            await earlier
+
+
 async def test_a_redirect_is_not_followed(server: SseServer) -> None:
     async with session_with(server) as session:
         server.status = "307 Moved\r\nLocation: /elsewhere"
@@ -332,7 +347,6 @@ async def test_a_question_is_answered_and_what_is_not_offered_refused(server: Ss
 async def test_a_server_that_takes_no_message(monkeypatch: pytest.MonkeyPatch, server: SseServer) -> None:
     """The requests stay open: what cannot be delivered is bounded, and nothing of it is left in the end."""
     monkeypatch.setattr(legacy_sse, "HTTP_POSTS_MAX", 3)
-    before = asyncio.all_tasks()
     async with session_with(server) as session:
         taken = server.handle
 
@@ -352,7 +366,7 @@ async def test_a_server_that_takes_no_message(monkeypatch: pytest.MonkeyPatch, s
         assert [type(error) for error in ended] == [ToolTimeout] * 3
         held.set()
         server.handle = taken  # type: ignore[method-assign]
-    assert len(asyncio.all_tasks() - before) <= len(server.streams) + 4  # the server's own
+    assert not session._posts
 
 
 async def test_closing_leaves_nothing(server: SseServer) -> None:

@@ -36,6 +36,10 @@ _log = logging.getLogger(__name__)
 _FORGOTTEN = frozenset({404, 410})
 
 
+class _SessionLost(ServerUnavailable):
+    """The server does not know the session any more: nothing of the message was done."""
+
+
 class LegacySseSession(MultiplexedSession):
     """A conversation that lasts as long as its stream. It is not resumed: what waits fails when the stream ends."""
 
@@ -150,6 +154,13 @@ class LegacySseSession(MultiplexedSession):
         failure = await self._delivered(message)
         if failure is not None and answer is not None and not answer.done():
             answer.set_exception(failure)
+        self._end_if_lost(failure)
+
+    def _end_if_lost(self, failure: Exception | None) -> None:
+        """End a session that the server forgot: of what was sent before it is not known whether it was done."""
+        if isinstance(failure, _SessionLost):
+            self._finish(ServerDied(failure.message, details=failure.details))
+            self._abort()
 
     async def _delivered(self, message: bytes) -> Exception | None:
         """Send a message, and return why it did not arrive, or may not have."""
@@ -168,14 +179,13 @@ class LegacySseSession(MultiplexedSession):
             return ServerDied(f"The connection broke before the server had taken the message: {said(error)}.")
         return failure
 
-    def _failure(self, response: httpx2.Response) -> Exception | None:
+    @staticmethod
+    def _failure(response: httpx2.Response) -> Exception | None:
         if response.is_success:
             return None
         status = response.status_code
-        details = {"http_status": status}
-        if status in _FORGOTTEN:  # nothing was done, and nothing will be: the next call opens another session
-            self._finish(ServerUnavailable("The server does not know the session any more.", details=details))
-            self._abort()
+        if status in _FORGOTTEN:
+            return _SessionLost("The server does not know the session any more.", details={"http_status": status})
         refusal = refusal_of(response)
         if isinstance(refusal, Overloaded) and refusal.maybe_passed_on:
             return ServerDied(refusal.message, details=refusal.details, retry_after=refusal.retry_after)
@@ -189,6 +199,7 @@ class LegacySseSession(MultiplexedSession):
             failure = error
         if failure is not None:
             _log.info("a notification to %s was lost: %r", self._url, failure)
+        self._end_if_lost(failure)
 
     def _abort(self) -> None:
         for task in (*self._posts, self._reader):
