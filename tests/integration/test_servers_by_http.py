@@ -14,8 +14,9 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from services.mcp_gateway.adapters.mcp.launch import HttpLaunch
-from services.mcp_gateway.adapters.mcp.model import Era
+from services.mcp_gateway.adapters.mcp.model import Opening
 from services.mcp_gateway.adapters.mcp.streamable_http import HttpSession
+from services.mcp_gateway.app.relay import Era
 from tests.fixtures.mcp_servers.by_http import ROOT, served
 
 Mode = Literal["legacy", "auto"]
@@ -89,7 +90,7 @@ async def test_the_database_server(tmp_path: Path, mode: Mode, revision: str) ->
 @pytest.mark.parametrize("era", ["handshake", "modern"])
 async def test_our_own_sessions_reach_it(era: Era) -> None:
     async with served(*CALCULATOR) as server:
-        session = await HttpSession.connect(HttpLaunch(server.url), era=era)
+        session = await HttpSession.connect(HttpLaunch(server.url), opening=Opening(era=era))
         assert session.era == era
         results = await asyncio.gather(
             *(session.call_tool("add", {"a": number, "b": 1}, timeout=20) for number in range(200))
