@@ -6,12 +6,14 @@ from faststream.nats import NatsMessage
 
 from services.mcp_gateway.adapters.launching import BUNDLED_SERVERS, Launcher, read_commands
 from services.mcp_gateway.adapters.mcp.arguments import ArgumentValidator
+from services.mcp_gateway.adapters.pins import PostgresPins
 from services.mcp_gateway.adapters.records import CallRecords
 from services.mcp_gateway.adapters.registry import Registry
 from services.mcp_gateway.adapters.upstreams import PooledUpstreams
 from services.mcp_gateway.adapters.views import Views
 from services.mcp_gateway.app.calls import ToolCalls
 from services.mcp_gateway.app.sightings import Sightings
+from services.mcp_gateway.app.trust import Trust
 from services.mcp_gateway.config import McpGatewaySettings
 from services.mcp_gateway.domain.events import CATALOGUE
 from services.mcp_gateway.entry.api import make_api
@@ -46,25 +48,33 @@ async def _serve(rt: Runtime, launcher: Launcher, upstreams: PooledUpstreams) ->
     registry = Registry(rt.tenants, bundled, rt.waker.wake)
     records = CallRecords(rt.log, rt.worker_pool, rt.waker)
     views = Views(rt.tenants)
-    calls = ToolCalls(registry, upstreams, records, ArgumentValidator().check, metrics.observe_call)
+    trust = Trust(upstreams, PostgresPins(rt.tenants, rt.waker.wake), metrics.observe_pins)
+    check = ArgumentValidator().check
+    calls = ToolCalls(registry, upstreams, trust, records, check, metrics.observe_call, metrics.observe_result)
     metrics.watch(
         records_pending=lambda: records.pending,
         sessions_alive=lambda: sum(state.alive for state in upstreams.pool.states()),
     )
 
     rt.work_on(SUBJECT, ToolTasks(calls).do, concurrency=TASKS_HELD_MAX)
-    _hear_of_changes(rt, registry)
+    _hear_of_changes(rt, registry, trust)
     rt.relay(CATALOGUE.public_types)
     records.start()
     rt.on_close(records.close)
-    gateway = Gateway(rt.tenants, registry, views, Sightings(upstreams, views), upstreams, launcher)
-    await rt.serve(make_api(rt, gateway, calls, records))
+    gateway = Gateway(rt.tenants, registry, views, Sightings(upstreams, trust, views), upstreams, launcher)
+    await rt.serve(make_api(rt, gateway, trust, calls, records))
 
 
-def _hear_of_changes(rt: Runtime, registry: Registry) -> None:
-    """Forget what is cached of a tenant's servers when any replica changed one of them."""
+def _hear_of_changes(rt: Runtime, registry: Registry, trust: Trust) -> None:
+    """Forget what is cached of a tenant's servers and pins when any replica changed one of them."""
 
-    async def on_change(message: NatsMessage) -> None:
-        registry.forget(tenant_of(message.raw_message.subject))
+    async def on_server(message: NatsMessage) -> None:
+        tenant = tenant_of(message.raw_message.subject)
+        registry.forget(tenant)
+        trust.forget(tenant)
 
-    rt.broker.subscriber(f"events.*.{NAME}.server.*", decoder=whole_message, no_reply=True)(on_change)
+    async def on_tool(message: NatsMessage) -> None:
+        trust.forget(tenant_of(message.raw_message.subject))
+
+    for aggregate, forget in (("server", on_server), ("tool", on_tool)):
+        rt.broker.subscriber(f"events.*.{NAME}.{aggregate}.*", decoder=whole_message, no_reply=True)(forget)

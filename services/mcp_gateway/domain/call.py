@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from services.mcp_gateway.domain.screening import Finding
 from services.mcp_gateway.limits import CALL_DETAILS_MAX_BYTES, CALL_TEXT_MAX_CHARS
 from shared.errors import FieldFault
 
@@ -54,7 +55,8 @@ class CallFailure(msgspec.Struct, frozen=True):
 class CallOutcome(msgspec.Struct, frozen=True):
     """How a call ended. Exactly one of `result` and `failure` counts. `response_ms` is the server's part.
 
-    `position` is that of its end in the log, if that was on disk before the caller heard of it.
+    `position` is that of its end in the log, if that was on disk before the caller heard of it. `findings` are what
+    the screening of the result found.
     """
 
     id: UUID
@@ -67,6 +69,7 @@ class CallOutcome(msgspec.Struct, frozen=True):
     failure: CallFailure | None = None
     response_ms: float | None = None
     position: int | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 def as_sent(failure: CallFailure) -> CallFailure:

@@ -69,5 +69,5 @@ def _shown(value: Any) -> Any:
 def _lines(old: Any, new: Any) -> list[str]:
     if not isinstance(old, str) or not isinstance(new, str) or not ("\n" in old or "\n" in new):
         return []
-    cut = [text[:DIFF_VALUE_MAX_CHARS].split("\n")[:DIFF_LINES_MAX] for text in (old, new)]
-    return list(difflib.unified_diff(*cut, lineterm="", n=2))[2 : DIFF_LINES_MAX + 2]
+    before, after = (text[:DIFF_VALUE_MAX_CHARS].split("\n")[:DIFF_LINES_MAX] for text in (old, new))
+    return list(difflib.unified_diff(before, after, lineterm="", n=2))[2 : DIFF_LINES_MAX + 2]

@@ -5,7 +5,7 @@ Only what a model or a caller goes by is pinned; it is compared by its hash. Not
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 from uuid import UUID
 
@@ -139,17 +139,16 @@ class Decided(msgspec.Struct, frozen=True):
 def decide_listing(
     pins: Pins,
     listing: Iterable[Listed],
-    findings: Mapping[str, tuple[Finding, ...]],
+    screen: Callable[[Listed], tuple[Finding, ...]],
     policy: Policy,
     now: dt.datetime,
 ) -> Decided:
-    """Return what happens as the server lists these tools. `findings` are those of the hashes that are new."""
+    """Return what happens as the server lists these tools. Those that are not as before are screened."""
     events: list[PinEvent] = []
     put_off = False
     for tool in listing:
         pin = pins.tools.get(tool.name)
         approved = None if pin is None else pin.approved
-        seen = Version(tool.hash, tool.definition, findings.get(tool.hash, ()), now)
         if pin is not None and approved is not None and approved.hash == tool.hash:
             if pin.pending is None:
                 continue
@@ -159,7 +158,7 @@ def decide_listing(
                 )
         elif policy.bundled:
             if approved is None or _calm(approved.at, now, PENDING_REWRITE_SECONDS):
-                events.append(_approved(pins, seen, PLATFORM))
+                events.append(_approved(pins, _seen(tool, screen, now), PLATFORM))
             else:
                 put_off = True
         elif pin is not None and pin.pending is not None and pin.pending.hash == tool.hash:
@@ -167,6 +166,7 @@ def decide_listing(
         elif pin is not None and pin.pending is not None and not _calm(pin.pending.at, now, PENDING_REWRITE_SECONDS):
             put_off = True
         else:
+            seen = _seen(tool, screen, now)
             reason = _reason(pins, pin, seen, policy)
             events.append(
                 _approved(pins, seen, pins.registrant) if reason is None else _quarantined(pins, pin, seen, reason)
@@ -201,6 +201,10 @@ def evolve(pin: Pin | None, event: PinEvent) -> Pin:
         version = Version(event.definition_hash, event.definition, tuple(event.findings), event.at)
         return msgspec.structs.replace(pin, pending=version, reason=event.reason)
     return msgspec.structs.replace(pin, pending=None, reason=None, released_at=event.at)
+
+
+def _seen(tool: Listed, screen: Callable[[Listed], tuple[Finding, ...]], now: dt.datetime) -> Version:
+    return Version(tool.hash, tool.definition, screen(tool), now)
 
 
 def _reason(pins: Pins, pin: Pin | None, seen: Version, policy: Policy) -> str | None:

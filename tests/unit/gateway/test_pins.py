@@ -56,8 +56,9 @@ class Story:
     def decides(self, *tools: dict[str, Any], after: float = 0.0) -> Decided:
         self.now += dt.timedelta(seconds=after)
         listing = [Listed.of(each) for each in tools]
-        findings = {each.hash: screen_definition(each.definition) for each in listing}
-        decided = decide_listing(self.pins, listing, findings, self.policy, self.now)
+        decided = decide_listing(
+            self.pins, listing, lambda each: screen_definition(each.definition), self.policy, self.now
+        )
         self._happens(decided.events)
         self.pins = msgspec.structs.replace(self.pins, listed=True)
         return decided
