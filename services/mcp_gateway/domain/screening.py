@@ -64,17 +64,22 @@ def _texts(value: Any, where: str, *, names: bool) -> Iterator[tuple[str, str]]:
         where, value = waiting.pop()
         if isinstance(value, str):
             yield where, value
-        elif isinstance(value, dict):
-            inner = [(f"{where}.{key}" if where else key, key, below) for key, below in value.items()]
-            if names:
-                yield from ((path, key.replace("_", " ")) for path, key, _ in inner)
-            waiting += [
-                (path, below)
-                for path, key, below in reversed(inner)
-                if names or key not in _ENCODED_KEYS or not isinstance(below, str)
+            continue
+        if isinstance(value, list):
+            inner = [
+                (f"{where}[{at}]", below) for at, below in enumerate(value) if isinstance(below, str | dict | list)
             ]
-        elif isinstance(value, list):
-            waiting += [(f"{where}[{number}]", below) for number, below in reversed(list(enumerate(value)))]
+        else:
+            inner = []
+            for key, below in value.items():
+                place = f"{where}.{key}" if where else key
+                if names:
+                    yield place, key.replace("_", " ")
+                elif key in _ENCODED_KEYS and isinstance(below, str):
+                    continue
+                if isinstance(below, str | dict | list):
+                    inner.append((place, below))
+        waiting += inner[::-1]
 
 
 class _Reading:

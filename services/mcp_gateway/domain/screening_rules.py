@@ -74,9 +74,12 @@ RULES = (
             r"(?:(?:all|any|every|each|the|my|our|of|and|about|what|that|was|were|have|been|told|in|from|other)~){0,5}"
             r"(?:(?:previous|prior|preceding|above|earlier|original|initial|system|safety|developer|foregoing|your)~%"
             + _ORDERS
+            + r"|(?:what~|whatever~|anything~|everything~)?(?:the~)?user(?:'s)?~"
+            r"(?:ask|said|say|want|request|instruct|question)"
             + r"|(?:everything|anything)~(?:above|before|previous|prior|you)\b|all~above\b)"
         ),
-        near=("instruct", "prompt", "rule", "direct", "guide", "order", "guardrail", "polic", "above", "before", "you"),
+        near=("instruct", "prompt", "rule", "direct", "guide", "order", "guardrail", "polic", "above", "before", "you",
+              "user"),
     ),
     Rule(
         "override",
@@ -138,12 +141,14 @@ RULES = (
         ("do not", "don't", "never", "must not", "should not", "avoid", "refrain from"),
         _p(
             r"(?:do not|don't|never|must not|should not|avoid|refrain from)~(?:ever~|also~)?"
+            r"(?:mention~that~you\b|(?:\w{3,8}~(?:or|and|nor)~)?"
             r"(?:tell|mention|inform|notify|reveal|disclose|alert|warn)(?:ing)?~"
-            r"(?:(?:this|that|it|these|any|anything|of|about|to|the|your|what|you|did|step|fact|a)~){0,6}"
+            r"(?:(?:this|that|it|these|any|anything|of|about|to|the|your|what|you|did|step|fact|a|instruction|call"
+            r"|request|action|part)~){0,6}"
             + _USERS
-            + r"(?!~(?:is|are|was|were|will|can|ids?|names?)\b)"
+            + r"(?!~(?:is|are|was|were|will|can|ids?|names?)\b))"
         ),
-        near=_USER,
+        near=(*_USER, "that you"),
     ),
     Rule(
         "secrecy",
@@ -208,6 +213,17 @@ RULES = (
         ahead=24,
     ),
     Rule(
+        "secrets",
+        ("environment variables", "env vars", "credentials", "api keys", "access tokens", "passwords", "private keys",
+         "ssh keys", "session cookies"),
+        _p(
+            _CREDENTIALS + r"[^\n]{0,30}?\b(?:and|then)~(?:then~)?"
+            r"(?:send|submit|pass|include|post|forward|upload|supply|paste)~(?:it|them|these|those|all)\b"
+        ),
+        near=("and", "then"),
+        ahead=100,
+    ),
+    Rule(
         "conversation",
         ("conversation", "chat history", "message history", "system prompt", "chain of thought", "previous messages",
          "list of tools", "hidden instructions", "initial prompt"),
@@ -229,6 +245,13 @@ RULES = (
             + _ADDRESS
         ),
         near=("http", "@", "webhook", "ws:", "wss:", "ftp:"),
+    ),
+    Rule(
+        "exfiltration",
+        ("always be sent", "always send", "always be forwarded", "always forward", "always be routed"),
+        _p(r"always~(?:be~)?(?:sent|send|forward|forwarded|routed)~%(?:to|via|through)~(?:\w{1,10}~){0,2}?" + _ADDRESS),
+        near=("http", "@"),
+        ahead=120,
     ),
     Rule("exfiltration", ("bcc",), _p(r"bcc~%" + _ADDRESS), near=("@",), ahead=120),
     Rule(
@@ -274,7 +297,7 @@ RULES = (
         "other_tools",
         ("is called", "is invoked", "gets called", "tool is used", "are called"),
         _p(
-            r"(?:when|whenever|if|each time|every time)~(?:the~|a~)?(?:\w{1,16} ){1,4}(?:is|are|gets)~"
+            r"(?:when|whenever|if|each time|every time)~(?:\w{1,16}~){1,8}?(?:is|are|gets)~"
             r"(?:called|invoked|used)\b[^\n]{0,100}?\b(?:must|always|instead|change|replace|send|bcc|ensure)\b"
         ),
         _DEFINITIONS,
@@ -295,6 +318,17 @@ RULES = (
     ),
     Rule(
         "other_tools",
+        ("supersedes", "supersede", "replaces", "precedence over", "priority over"),
+        _p(
+            r"(?:supersedes?|replaces|(?:precedence|priority) over)~(?:\w{1,16}~){0,6}?(?:all|any|every|other|another)~"
+            r"(?:\w{1,16}~){0,2}?(?:tool|function|server)"
+        ),
+        _DEFINITIONS,
+        near=(*_TOOLS, "server"),
+        ahead=120,
+    ),
+    Rule(
+        "other_tools",
         ("all tools", "all other tools", "every tool", "every other tool", "any other tool"),
         _p(r"\b(?:applies|apply|affects?|valid|binding)~(?:to|for)~(?:all|every|any)~(?:other~)?tools?\b"),
         _DEFINITIONS,
@@ -312,6 +346,22 @@ RULES = (
             + r" {0,3}(?:[:,!\u2013\u2014-]|(?:(?:that|who|are|is) ){0,2}(?:reading|processing))"
         ),
         ahead=100,
+    ),
+    Rule(
+        "addressed",
+        ("system:", "from now on"),
+        _p(
+            r"system: {0,3}(?:you (?:must|are|should|will)|ignore|from now|the assistant)"
+            r"|from now on~(?:you~(?:must|will|should|are)|always|the~assistant)"
+        ),
+        ahead=60,
+    ),
+    Rule(
+        "addressed",
+        ("assistant:",),
+        _p(r"assistant: {0,3}(?:please )?(?:retrieve|read|send|call|execute|run|ignore|open|fetch|you must)\b"),
+        _DEFINITIONS,
+        ahead=60,
     ),
     Rule("addressed", ("if you are a", "if you're a"), _p(r"if you(?: are|'re)~an?~" + _MODELS), ahead=60),
     Rule(

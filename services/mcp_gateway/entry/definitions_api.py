@@ -128,9 +128,8 @@ async def approve(
     """
     gateway: Gateway = state.gateway
     trust: Trust = state.trust
-    wanted = _wanted(data)
     server = await gateway.registry.read(caller, reference)
-    pinned = await trust.approve(caller, server, wanted)
+    pinned = await trust.approve(caller, server, _wanted(data))
     decided = [
         DecidedTool(
             event.tool_name,
