@@ -10,7 +10,7 @@ INVISIBLE = re.compile(
 """What is not seen, legitimate or not: it is taken out before phrases are looked for. The next four are among it."""
 
 SMUGGLED = re.compile(
-    "(?<![\U0001f3f4\U000e0020-\U000e007e])[\U000e0000-\U000e007f]+"  # tags, but in the emoji of a flag
+    "[\U000e0000-\U000e007f](?<![\U0001f3f4\U000e0020-\U000e007e].)[\U000e0000-\U000e007f]*"  # tags, but in a flag
     "|\U0001f3f4[\U000e0000-\U000e007f]{9}"
     "|[\U000e0100-\U000e01ef]{3}|[\ufe00-\ufe0f]{3}"
     "|[\u200b-\u200f\u2060-\u2064\ufeff]{4}"
