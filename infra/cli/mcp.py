@@ -1,4 +1,4 @@
-"""`agentic mcp`: MCP servers, and what calls them."""
+"""`agentic mcp`: MCP servers, and what is approved of them."""
 
 import keyword
 import re
@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from infra.cli import output
+from infra.cli.trust import approve, pending
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
@@ -86,7 +87,11 @@ def test_it_refuses_what_it_cannot_use() -> None:
 
 @click.group()
 def mcp() -> None:
-    """Write MCP servers."""
+    """Write MCP servers, and approve what they offer."""
+
+
+mcp.add_command(pending)
+mcp.add_command(approve)
 
 
 @mcp.command(

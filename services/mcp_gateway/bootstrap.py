@@ -8,6 +8,7 @@ from faststream.nats import NatsMessage
 
 from services.mcp_gateway.adapters.launching import BUNDLED_SERVERS, Launcher, read_commands
 from services.mcp_gateway.adapters.mcp.arguments import ArgumentValidator
+from services.mcp_gateway.adapters.pins import PostgresPins
 from services.mcp_gateway.adapters.records import CallRecords
 from services.mcp_gateway.adapters.registry import Registry
 from services.mcp_gateway.adapters.upstreams import PooledUpstreams
@@ -18,6 +19,7 @@ from services.mcp_gateway.app.offers import Offers, ToolsOf
 from services.mcp_gateway.app.ports import KnownTool
 from services.mcp_gateway.app.profiles import Profiles
 from services.mcp_gateway.app.sightings import Sightings
+from services.mcp_gateway.app.trust import Trust
 from services.mcp_gateway.config import McpGatewaySettings
 from services.mcp_gateway.domain.events import CATALOGUE
 from services.mcp_gateway.domain.server import Server
@@ -62,7 +64,9 @@ async def _serve(
     writing = KeptConnections(rt.worker_pool)
     records = CallRecords(rt.log, writing, rt.waker)
     views = Views(rt.tenants)
-    calls = ToolCalls(registry, upstreams, records, ArgumentValidator().check, metrics.observe_call)
+    trust = Trust(upstreams, PostgresPins(rt.tenants, rt.waker.wake), metrics.observe_pins)
+    check = ArgumentValidator().check
+    calls = ToolCalls(registry, upstreams, trust, records, check, metrics.observe_call, metrics.observe_result)
     metrics.watch(
         records_pending=lambda: records.pending,
         sessions_alive=lambda: sum(state.alive for state in upstreams.pool.states()),
@@ -70,35 +74,40 @@ async def _serve(
 
     rt.work_on(SUBJECT, ToolTasks(calls).do, concurrency=TASKS_HELD_MAX)
     profiles = Profiles(registry, views)
-    offers = Offers(profiles.servers, _tools_of(upstreams), upstreams)
+    offers = Offers(profiles.servers, _tools_of(trust, upstreams), upstreams)
     changes.listen_to_all(offers.forget)
 
-    def registry_changed(tenant_id: UUID) -> None:
+    def forget(tenant_id: UUID) -> None:
         registry.forget(tenant_id)
+        trust.forget(tenant_id)
         profiles.forget(tenant_id)
         changes.tell(tenant_id, Change("tools"), Change("prompts"), Change("resources"))
 
-    _hear_of_changes(rt, registry_changed)
+    _hear_of_changes(rt, forget)
     rt.relay(CATALOGUE.public_types)
     records.start()
     rt.on_close(writing.close)
     rt.on_close(records.close)
-    gateway = Gateway(rt.tenants, registry, views, Sightings(upstreams, views), upstreams, launcher)
+    gateway = Gateway(rt.tenants, registry, views, Sightings(upstreams, trust, views), upstreams, launcher)
     endpoint = make_endpoint(rt, calls, offers, upstreams, changes, profiles.known, settings.mcp_gateway_public_hosts)
-    await rt.serve(Paths(endpoint, make_api(rt, gateway, calls, records)))
+    await rt.serve(Paths(endpoint, make_api(rt, gateway, trust, calls, records)))
 
 
-def _tools_of(upstreams: PooledUpstreams) -> ToolsOf:
-    async def tools(_: TenantScope, server: Server, __: str | None) -> Iterable[KnownTool]:
-        return (await upstreams.tools(server)).values()
+def _tools_of(trust: Trust, upstreams: PooledUpstreams) -> ToolsOf:
+    async def tools(scope: TenantScope, server: Server, _: str | None) -> Iterable[KnownTool]:
+        session = upstreams.state(server)
+        if session is None or not session.alive:
+            return await trust.offered(scope, server)
+        return [vetted.tool for vetted in (await trust.tools(scope, server)).values() if not vetted.quarantined]
 
     return tools
 
 
-def _hear_of_changes(rt: Runtime, changed: Callable[[UUID], None]) -> None:
-    """Forget what is cached of a tenant's servers when any replica changed one of them."""
+def _hear_of_changes(rt: Runtime, forget: Callable[[UUID], None]) -> None:
+    """Forget what is cached of a tenant's servers and pins when any replica changed one of them."""
 
     async def on_change(message: NatsMessage) -> None:
-        changed(tenant_of(message.raw_message.subject))
+        forget(tenant_of(message.raw_message.subject))
 
-    rt.broker.subscriber(f"events.*.{NAME}.server.*", decoder=whole_message, no_reply=True)(on_change)
+    for aggregate in ("server", "tool"):
+        rt.broker.subscriber(f"events.*.{NAME}.{aggregate}.*", decoder=whole_message, no_reply=True)(on_change)

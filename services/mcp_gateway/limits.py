@@ -165,6 +165,28 @@ OUTPUT_LISTED_MAX_BYTES = 64 * KIB
 CALL_TEXT_MAX_CHARS = 4_000
 CALL_DETAILS_MAX_BYTES = 16 * KIB
 
+# Pinned definitions. A server that lists more than is pinned has the rest in quarantine, unrecorded.
+PINNED_DEFINITION_MAX_BYTES = 512 * KIB
+PINNED_LISTING_MAX_BYTES = 8 * MIB
+PINS_PER_SERVER_MAX = 2 * TOOLS_MAX
+PENDING_REWRITE_SECONDS = 10.0  # a server that describes a tool ever anew is recorded no oftener
+RELEASE_CALM_SECONDS = 600.0  # a tool that changes to and fro oftener waits for a person
+TRUST_SERVERS_CACHED = 2 * SESSIONS_MAX
+OFFERED_CACHE_SECONDS = 5.0
+DIFF_CHANGES_MAX = 100
+DIFF_PLACES_MAX = 20_000
+DIFF_PATH_MAX_CHARS = 300
+DIFF_LINES_MAX = 200
+DIFF_VALUE_MAX_CHARS = 4_000
+
+# Screening. Of a result and of a definition so many characters are looked at, half of them at the end of a longer text.
+SCREENED_MAX_CHARS = 64 * KIB
+SCREENED_LOOKS_MAX = 400
+FINDINGS_MAX = 20
+FINDINGS_PER_RULE_MAX = 3
+FINDING_EXCERPT_MAX_CHARS = 160
+ENCODED_TEXT_MIN_CHARS = 80
+
 # The bundled database server. What a caller waits for stays below 5 s; the statement's own time ends before the call's.
 DATABASE_SQL_MAX_BYTES = 64 * KIB  # also what bounds the depth of the C parser's recursion
 DATABASE_TREE_DEPTH_MAX = 400

@@ -1,25 +1,34 @@
 """What the gateway's use cases need from outside."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 from uuid import UUID
 
 import msgspec
 
 from services.mcp_gateway.app.relay import Client, Relay
+from services.mcp_gateway.domain.call import may_be_repeated
+from services.mcp_gateway.domain.pins import definition_hash
 from services.mcp_gateway.domain.server import Server, ServerDefinition, Status
 from shared.eventstore.event import NewEvent, RecordedEvent
 from shared.scope import TenantScope
 
 
 class KnownTool(msgspec.Struct, frozen=True):
-    """A tool as its server listed it. `definition_hash` is over name, texts, schemas and hints."""
+    """A tool as its server listed it. `definition_hash` is over what is pinned: name, texts, schemas and hints."""
 
     name: str
     definition: dict[str, Any]
     input_schema: dict[str, Any]
     definition_hash: str
     repeatable: bool
+
+    @classmethod
+    def of(cls, definition: dict[str, Any]) -> Self:
+        """Return the tool of a definition as MCP writes it. Raises `RecursionError` for one nested without end."""
+        repeatable = may_be_repeated(definition.get("annotations"))
+        schema = definition.get("inputSchema", {})
+        return cls(definition["name"], definition, schema, definition_hash(definition), repeatable)
 
 
 class ToolAnswer(msgspec.Struct, frozen=True):

@@ -10,12 +10,14 @@ from uuid import UUID, uuid4
 from services.mcp_gateway.app.calls import ToolCalls
 from services.mcp_gateway.app.ports import KnownTool, ToolAnswer
 from services.mcp_gateway.app.relay import Relay
+from services.mcp_gateway.app.trust import Trust
 from services.mcp_gateway.domain.call import CallOutcome, CallRequest
 from services.mcp_gateway.domain.server import Server, ServerConfig, ServerDefinition
 from services.mcp_gateway.entry.consumer import ToolTasks
 from shared.bus.tasks import Task, TaskResult, task_id_of
 from shared.scope import TenantScope
 from tests.unit.gateway.call_log import CallLog, recording
+from tests.unit.gateway.pins_in_memory import PinsInMemory
 
 TENANT = uuid4()
 SCOPE = TenantScope(TENANT, "tester")
@@ -28,6 +30,10 @@ def server_with(config: ServerConfig) -> Server:
     return Server(TENANT, uuid4(), definition, "active", 1, 1, NOW, NOW)
 
 
+def listed(name: str, **more: Any) -> KnownTool:
+    return KnownTool.of({"name": name, "inputSchema": {}, "annotations": {"readOnlyHint": name == READS}, **more})
+
+
 class Upstream:
     """A server with a tool that acts and one that reads. `calls` are the seconds that each call was given."""
 
@@ -36,12 +42,17 @@ class Upstream:
         self.start_failure: Exception | None = None
         self.starting = 0.0
         self.answer: Callable[[], dict[str, Any]] = lambda: {"done": True}
+        self.listing = {ACTS: listed(ACTS), READS: listed(READS)}
+
+    def describes(self, tool: KnownTool) -> None:
+        """List this tool from now on, in place of the one of its name."""
+        self.listing = {**self.listing, tool.name: tool}
 
     async def tools(self, _: Server) -> dict[str, KnownTool]:
         await asyncio.sleep(self.starting)
         if self.start_failure is not None:
             raise self.start_failure
-        return {name: KnownTool(name, {}, {}, "hash", repeatable=name == READS) for name in (ACTS, READS)}
+        return self.listing
 
     async def call(
         self, _: Server, __: str, ___: dict[str, Any], seconds: float, relay: Relay | None = None
@@ -67,7 +78,11 @@ class Gateway:
         self.upstream = Upstream()
         self.log = CallLog()
         self.records = recording(self.log)
-        self.calls = ToolCalls(self, self.upstream, self.records, lambda _, __, ___: None, lambda _, __: None)
+        self.pins = PinsInMemory()
+        self.trust = Trust(self.upstream, self.pins)
+        self.calls = ToolCalls(
+            self, self.upstream, self.trust, self.records, lambda _, __, ___: None, lambda _, __: None
+        )
 
     async def find(self, _: TenantScope, __: str) -> Server:
         return self.server
