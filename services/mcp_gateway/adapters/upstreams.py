@@ -3,6 +3,8 @@
 import asyncio
 import hashlib
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -13,11 +15,13 @@ from services.mcp_gateway.adapters.mcp.launch import LaunchSpec
 from services.mcp_gateway.adapters.mcp.model import Session, ToolDefinition
 from services.mcp_gateway.adapters.mcp.place import SessionKey, SessionState
 from services.mcp_gateway.adapters.mcp.pool import PooledSession, SessionPool
+from services.mcp_gateway.app.health import Healths
 from services.mcp_gateway.app.ports import KnownTool, ToolAnswer
 from services.mcp_gateway.domain.call import may_be_repeated
 from services.mcp_gateway.domain.server import Server
 from services.mcp_gateway.errors import ServerUnavailable
 from services.mcp_gateway.limits import SESSIONS_MAX, TOOLS_FRESH_SECONDS
+from shared.errors import PlatformError
 
 _canonical = msgspec.json.Encoder(order="deterministic").encode
 
@@ -25,7 +29,8 @@ _canonical = msgspec.json.Encoder(order="deterministic").encode
 class _Known:
     """What is kept of one definition of a server."""
 
-    def __init__(self, launch: LaunchSpec) -> None:
+    def __init__(self, server: Server, launch: LaunchSpec) -> None:
+        self.server = server
         self.launch = launch
         self.tools: dict[str, KnownTool] | None = None
         self.listed_at = 0.0
@@ -34,8 +39,9 @@ class _Known:
 class PooledUpstreams:
     """`Upstreams` over the session pool."""
 
-    def __init__(self, launcher: Launcher) -> None:
+    def __init__(self, launcher: Launcher, healths: Healths) -> None:
         self._launcher = launcher
+        self._healths = healths
         self._known: OrderedDict[SessionKey, _Known] = OrderedDict()
         self.pool = SessionPool(launcher, on_notice=self._noticed, on_start=self._started)
 
@@ -54,27 +60,54 @@ class PooledUpstreams:
         return tools
 
     async def call(self, server: Server, tool: str, arguments: dict[str, Any], seconds: float) -> ToolAnswer:
-        """Call a tool once."""
+        """Call a tool once, unless its server is left alone because it failed."""
         key = _key(server)
-        session = await self._session(key, self._of(key, server))
-        result = await session.call_tool(tool, arguments, timeout=seconds)
+        with self._healths.call(server, seconds) as latencies:
+            session = await self._session(key, self._of(key, server))
+            result = await session.call_tool(tool, arguments, timeout=seconds)
+            latencies.add(result.duration_ms)
         return ToolAnswer(result.content, result.structured, result.is_error, result.duration_ms)
 
     async def ping(self, server: Server, seconds: float) -> None:
         """Ask for a sign of life, starting the server if it does not run."""
         key = _key(server)
-        session = await self._session(key, self._of(key, server))
-        await session.ping(seconds)
+        with self._pinging(server, seconds):
+            session = await self._session(key, self._of(key, server))
+            await session.ping(seconds)
+            self._healths.pinged(server, seconds)
+
+    async def probe(self, server: Server, seconds: float) -> bool:
+        """Ask a session that lives for a sign of life. It may be idle: it is not kept for this."""
+        with self._pinging(server, seconds):
+            asked = await self.pool.probe(_key(server), seconds)
+            if asked:
+                self._healths.pinged(server, seconds)
+            return asked
+
+    @contextmanager
+    def _pinging(self, server: Server, seconds: float) -> Iterator[None]:
+        try:
+            yield
+        except PlatformError as failure:
+            self._healths.pinged(server, seconds, failure)
+            raise
+
+    def resting(self) -> list[Server]:
+        """Return the servers whose sessions live and carry no call, as they are used in these."""
+        keys = [state.key for state in self.pool.states() if state.alive and not state.in_flight]
+        return [self._known[key].server for key in keys if key in self._known]
 
     async def forget(self, server: Server) -> None:
-        """End the sessions of this definition: it was changed or removed."""
-        self._known.pop(_key(server), None)
-        await self.pool.evict(_key(server))
+        """End the sessions of this definition: it was changed or removed, or what configs override of it."""
+        for key in [key for key in self._known if _of_server(key, server)]:
+            del self._known[key]
+        keys = [state.key for state in self.pool.states() if _of_server(state.key, server)]
+        await asyncio.gather(*(self.pool.evict(key) for key in keys))
 
     def state(self, server: Server) -> SessionState | None:
-        """Return the state of the server's session in this process, if there is one."""
-        key = _key(server)
-        return next((state for state in self.pool.states() if state.key == key), None)
+        """Return the state of a session of this definition in this process, a live one if there is one."""
+        states = [state for state in self.pool.states() if _of_server(state.key, server)]
+        return max(states, key=lambda state: state.alive, default=None)
 
     async def _session(self, key: SessionKey, known: _Known) -> PooledSession:
         return await self.pool.session(key, known.launch)
@@ -82,7 +115,7 @@ class PooledUpstreams:
     def _of(self, key: SessionKey, server: Server) -> _Known:
         known = self._known.get(key)
         if known is None:
-            known = self._known[key] = _Known(self._launcher.launch_of(server))
+            known = self._known[key] = _Known(server, self._launcher.launch_of(server))
             if len(self._known) > 2 * SESSIONS_MAX:
                 self._known.popitem(last=False)
         else:
@@ -108,7 +141,11 @@ class PooledUpstreams:
 
 
 def _key(server: Server) -> SessionKey:
-    return SessionKey(server.tenant_id, server.id, server.revision)
+    return SessionKey(server.tenant_id, server.id, server.revision, server.identity)
+
+
+def _of_server(key: SessionKey, server: Server) -> bool:
+    return (key.tenant_id, key.server_id, key.version) == (server.tenant_id, server.id, server.revision)
 
 
 def _by_name(tools: list[ToolDefinition]) -> dict[str, KnownTool]:

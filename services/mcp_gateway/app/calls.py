@@ -1,5 +1,8 @@
 """Calling a tool: look up, check, record, call, record.
 
+What the configs of the server say is asked before the server hears of anything; each call that they let through takes
+from their rates, also if its arguments turn out not to fit.
+
 A tool that does not declare itself read-only or idempotent has its `requested` event on disk before the server hears
 of the call. If this process dies then, whoever asks for the same call again learns that it was interrupted; the tool
 is not called a second time behind anybody's back. Calls of other tools are recorded afterwards, in batches.
@@ -8,11 +11,13 @@ is not called a second time behind anybody's back. Calls of other tools are reco
 import asyncio
 import datetime as dt
 import logging
+import random
 import time
 from typing import Any
 
 import msgspec
 
+from services.mcp_gateway.app.policy import Policies, check_allowed
 from services.mcp_gateway.app.ports import ArgumentCheck, CallUnit, KnownTool, Observe, Records, Servers, Upstreams
 from services.mcp_gateway.app.recording import ended, outcome_of, requested, unit
 from services.mcp_gateway.domain.bounds import check_size
@@ -25,6 +30,9 @@ from services.mcp_gateway.domain.call import (
     output_of,
     tool_said,
 )
+from services.mcp_gateway.domain.events import ToolCallRequested
+from services.mcp_gateway.domain.policy import Policy
+from services.mcp_gateway.domain.retry import pause
 from services.mcp_gateway.domain.server import Server
 from services.mcp_gateway.errors import (
     ArgumentsTooLarge,
@@ -35,7 +43,7 @@ from services.mcp_gateway.errors import (
     ToolTimeout,
 )
 from services.mcp_gateway.limits import CALL_SECONDS_DEFAULT, CALL_SECONDS_MAX, RECORD_WAIT_SECONDS
-from shared.errors import PlatformError, Unavailable
+from shared.errors import PlatformError, RateLimited, Unavailable
 from shared.eventstore.errors import ConcurrentAppend
 from shared.ids import new_id
 from shared.scope import TenantScope
@@ -47,9 +55,16 @@ class ToolCalls:
     """The one way to a tool, for every way in."""
 
     def __init__(
-        self, servers: Servers, upstreams: Upstreams, records: Records, check: ArgumentCheck, observe: Observe
+        self,
+        servers: Servers,
+        policies: Policies,
+        upstreams: Upstreams,
+        records: Records,
+        check: ArgumentCheck,
+        observe: Observe,
     ) -> None:
         self._servers = servers
+        self._policies = policies
         self._upstreams = upstreams
         self._records = records
         self._check = check
@@ -58,43 +73,47 @@ class ToolCalls:
     async def execute(self, scope: TenantScope, request: CallRequest) -> CallOutcome:
         """Call a tool of one of the tenant's servers and return how it ended, well or not.
 
-        Raises `NotFound` for an unknown server and `Unavailable` when calls cannot be recorded now: neither leaves a
-        record, and nothing was called.
+        Raises `NotFound` for an unknown server and `Unavailable` when calls cannot be recorded or their rules cannot be
+        known now: neither leaves a record, and nothing was called.
         """
         server = await self._servers.find(scope, request.server)
+        policy = await self._policies.of(scope, server.id, request.agent_id, request.profile)
         self._records.admit()
-        call = _Call(request, server)
+        call = _Call(request, policy.used(server), policy)
         outcome = await self._run(scope, call)
-        self._observe("ok" if outcome.failure is None else outcome.failure.code, call.elapsed_ms / 1000.0)
+        ended_as = "ok" if outcome.failure is None else outcome.failure.code
+        self._observe(ended_as, call.elapsed_ms / 1000.0, call.attempts)
         return outcome
 
     async def _run(self, scope: TenantScope, call: "_Call") -> CallOutcome:
         request, server = call.request, call.server
         try:
-            tool = await self._accept(call)
+            tool = await self._accept(scope, call)
         except PlatformError as refusal:
-            if isinstance(refusal, ArgumentsTooLarge):
+            if isinstance(refusal, ArgumentsTooLarge | RateLimited):  # so that a flood does not fill the disk
                 call.request = msgspec.structs.replace(call.request, arguments={})
             return await self._refuse(scope, call, _failure_of(refusal))
         if tool.repeatable:
-            outcome = await self._call(call)
+            outcome = await self._call_repeatedly(scope, call)
             self._record_whole(scope, call, outcome, tool.definition_hash)
             return outcome
-        begun = requested(request, server, tool.definition_hash, call.started_at)
+        begun = call.requested(tool.definition_hash)
         try:
             await self._records.write(unit(scope, request, server, call.started_at, [(1, begun)], None))
         except ConcurrentAppend:
             return await self._earlier(scope, call)
-        outcome = await self._call(call)
+        outcome = await self._call(call, call.tool_seconds)
         if outcome.failure is not None:
             outcome = msgspec.structs.replace(outcome, failure=as_sent(outcome.failure))
         return await self._end(scope, call, outcome)
 
-    async def _accept(self, call: "_Call") -> KnownTool:
+    async def _accept(self, scope: TenantScope, call: "_Call") -> KnownTool:
         request, server = call.request, call.server
         check_size(request.arguments)
         if server.status != "active":
             raise ServerDisabled(f"The server {server.definition.slug!r} is switched off.")
+        check_allowed(call.policy, request.tool_name, request.profile)
+        self._policies.admit(scope, call.policy)
         tool = (await self._tools(call)).get(request.tool_name)
         if tool is None:
             raise ToolNotFound(
@@ -131,11 +150,32 @@ class ToolCalls:
             return await self._earlier(scope, call)
         return msgspec.structs.replace(outcome, position=position)
 
-    async def _call(self, call: "_Call") -> CallOutcome:
+    async def _call_repeatedly(self, scope: TenantScope, call: "_Call") -> CallOutcome:
+        """Call a tool that may be repeated, again as often as its configs say, all within the time of one call.
+
+        Each time takes from the rates as the first did.
+        """
+        seconds = call.tool_seconds
+        until = time.perf_counter() + seconds
+        while True:
+            outcome = await self._call(call, seconds)
+            failure = outcome.failure
+            if failure is None or failure.code not in RETRYABLE or call.attempts > call.policy.max_retries:
+                return outcome
+            wait = pause(call.attempts, failure.details.get("retry_after"), random.random())  # noqa: S311 - no secret
+            if wait >= until - time.perf_counter():
+                return outcome
+            await asyncio.sleep(wait)
+            try:
+                self._policies.admit(scope, call.policy)
+            except RateLimited:
+                return outcome
+            call.attempts += 1
+            seconds = max(0.001, until - time.perf_counter())
+
+    async def _call(self, call: "_Call", seconds: float) -> CallOutcome:
         try:
-            answer = await self._upstreams.call(
-                call.server, call.request.tool_name, call.request.arguments, call.tool_seconds
-            )
+            answer = await self._upstreams.call(call.server, call.request.tool_name, call.request.arguments, seconds)
         except PlatformError as error:
             return call.failed(_failure_of(error))
         except Exception:  # noqa: BLE001 - a bug must not look like something that may be repeated
@@ -183,17 +223,18 @@ class ToolCalls:
 
     @staticmethod
     def _whole(scope: TenantScope, call: "_Call", outcome: CallOutcome, digest: str | None) -> CallUnit:
-        begun = requested(call.request, call.server, digest, call.started_at)
-        events = [(1, begun), (2, ended(outcome))]
+        events = [(1, call.requested(digest)), (2, ended(outcome))]
         return unit(scope, call.request, call.server, call.started_at, events, outcome)
 
 
 class _Call:
-    """One call under way, and its clock."""
+    """One call under way, and its clock. `server` is as it is used under `policy`."""
 
-    def __init__(self, request: CallRequest, server: Server) -> None:
+    def __init__(self, request: CallRequest, server: Server, policy: Policy) -> None:
         self.request = request
         self.server = server
+        self.policy = policy
+        self.attempts = 1
         self.started_at = dt.datetime.now(dt.UTC)
         self._began = time.perf_counter()
 
@@ -204,8 +245,12 @@ class _Call:
 
     @property
     def tool_seconds(self) -> float:
-        """How long the tool may take: what the caller says, what the server's owner says, or what is left if less."""
-        named = (self.request.timeout_seconds, self.server.definition.config.timeout_seconds)
+        """How long the tool may take: the least of what the caller, the server's owner and configs say, and is left."""
+        named = (
+            self.request.timeout_seconds,
+            self.server.definition.config.timeout_seconds,
+            self.policy.timeout_seconds,
+        )
         said = [seconds for seconds in named if seconds is not None]
         if not said and self.request.deadline is None:
             said = [CALL_SECONDS_DEFAULT]
@@ -214,6 +259,10 @@ class _Call:
     @property
     def elapsed_ms(self) -> float:
         return (time.perf_counter() - self._began) * 1000.0
+
+    def requested(self, definition_hash: str | None) -> ToolCallRequested:
+        decided = self.policy.record(self.policy.decide(self.request.tool_name))
+        return requested(self.request, self.server, definition_hash, self.started_at, decided)
 
     def completed(self, result: Any, response_ms: float) -> CallOutcome:
         return self._ended(result, None, response_ms)
@@ -233,6 +282,7 @@ class _Call:
             result=result,
             failure=failure,
             response_ms=None if response_ms is None else round(response_ms, 3),
+            attempts=self.attempts,
         )
 
 

@@ -9,6 +9,8 @@ from uuid import UUID
 
 import msgspec
 
+from services.mcp_gateway.app.health import Healths
+from services.mcp_gateway.app.policy import Policies
 from services.mcp_gateway.app.ports import KnownTool, Upstreams
 from services.mcp_gateway.domain.server import Server
 from services.mcp_gateway.limits import CALL_TEXT_MAX_CHARS, DISCOVER_AT_ONCE, HEALTH_CHECK_SECONDS
@@ -19,9 +21,9 @@ from shared.scope import TenantScope
 class Sighting(msgspec.Struct, frozen=True):
     """How a server was found."""
 
-    health_status: Literal["healthy", "unhealthy"]
+    health_status: Literal["healthy", "degraded", "unhealthy"]
     checked_at: dt.datetime
-    latency_ms: float
+    latency_ms: float | None
     error_message: str | None = None
     error_code: str | None = None
 
@@ -47,15 +49,18 @@ class SightingStore(Protocol):
 
 
 class Sightings:
-    """Discovery and health checks."""
+    """Discovery and health checks. Servers are looked at as the rules for the whole tenant have them used."""
 
-    def __init__(self, upstreams: Upstreams, store: SightingStore) -> None:
+    def __init__(self, upstreams: Upstreams, store: SightingStore, policies: Policies, healths: Healths) -> None:
         self._upstreams = upstreams
         self._store = store
+        self._policies = policies
+        self._healths = healths
 
     async def discover(self, scope: TenantScope, server: Server) -> Offer:
         """Return what a server offers, starting it if need be. Raises what that raises."""
-        tools = list((await self._upstreams.tools(server)).values())
+        policy = await self._policies.of(scope, server.id)
+        tools = list((await self._upstreams.tools(policy.used(server))).values())
         kept = [
             {
                 "name": _plain(tool.name),
@@ -81,15 +86,30 @@ class Sightings:
         return list(await asyncio.gather(*(look(server) for server in servers)))
 
     async def check(self, scope: TenantScope, server: Server) -> Sighting:
-        """Ask a server for a sign of life and keep what came of it."""
+        """Ask a server for a sign of life, starting it if need be, and keep what came of it."""
+        used = (await self._policies.of(scope, server.id)).used(server)
         began = time.perf_counter()
         error: PlatformError | None = None
         try:
-            await self._upstreams.ping(server, HEALTH_CHECK_SECONDS)
+            await self._upstreams.ping(used, HEALTH_CHECK_SECONDS)
         except PlatformError as failure:
             error = failure
+        return await self._keep(scope, server, began, error)
+
+    async def probe(self, scope: TenantScope, server: Server) -> None:
+        """Ask a server that runs, in the way in which it is used, for a sign of life, and keep what came of it."""
+        began = time.perf_counter()
+        error: PlatformError | None = None
+        try:
+            if not await self._upstreams.probe(server, HEALTH_CHECK_SECONDS):
+                return
+        except PlatformError as failure:
+            error = failure
+        await self._keep(scope, server, began, error)
+
+    async def _keep(self, scope: TenantScope, server: Server, began: float, error: PlatformError | None) -> Sighting:
         seen = Sighting(
-            "healthy" if error is None else "unhealthy",
+            "unhealthy" if error is not None else self._healths.status(server) or "healthy",
             dt.datetime.now(dt.UTC),
             round((time.perf_counter() - began) * 1000.0, 3),
             _plain(error.message)[:CALL_TEXT_MAX_CHARS] if error else None,

@@ -39,6 +39,7 @@ class CallRequest(msgspec.Struct, frozen=True):
     correlation_id: str | None = None
     attempt: int = 1
     parent_id: UUID | None = None
+    profile: str | None = None
 
 
 class CallFailure(msgspec.Struct, frozen=True):
@@ -54,7 +55,8 @@ class CallFailure(msgspec.Struct, frozen=True):
 class CallOutcome(msgspec.Struct, frozen=True):
     """How a call ended. Exactly one of `result` and `failure` counts. `response_ms` is the server's part.
 
-    `position` is that of its end in the log, if that was on disk before the caller heard of it.
+    `position` is that of its end in the log, if that was on disk before the caller heard of it. `attempts` counts how
+    often the gateway sent it.
     """
 
     id: UUID
@@ -67,6 +69,7 @@ class CallOutcome(msgspec.Struct, frozen=True):
     failure: CallFailure | None = None
     response_ms: float | None = None
     position: int | None = None
+    attempts: int = 1
 
 
 def as_sent(failure: CallFailure) -> CallFailure:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from services.mcp_gateway.domain.config import ConfigDefinition
 from services.mcp_gateway.domain.server import ServerDefinition
 from shared.eventstore.catalogue import DomainEvent, EventCatalogue
 
@@ -36,8 +37,51 @@ class ServerRemoved(DomainEvent, frozen=True):
     slug: str
 
 
+class ConfigCreated(DomainEvent, frozen=True):
+    """The use of a server has rules of its own, for the whole tenant, an agent or a profile."""
+
+    TYPE: ClassVar[str] = "mcp.config-created.v1"
+    PUBLIC: ClassVar[bool] = True
+    definition: ConfigDefinition
+
+
+class ConfigChanged(DomainEvent, frozen=True):
+    """The rules are others. `revision` grows when sessions have to begin anew for that."""
+
+    TYPE: ClassVar[str] = "mcp.config-changed.v1"
+    PUBLIC: ClassVar[bool] = True
+    definition: ConfigDefinition
+    revision: int
+
+
+class ConfigRemoved(DomainEvent, frozen=True):
+    """The rules do not hold any more, or their server is gone."""
+
+    TYPE: ClassVar[str] = "mcp.config-removed.v1"
+    PUBLIC: ClassVar[bool] = True
+    server_id: UUID
+
+
+class ServerHealthChanged(DomainEvent, frozen=True):
+    """One gateway process finds a server `healthy`, `degraded` or `unhealthy` that it found otherwise before.
+
+    Each process has a stream of its own for each server. `code` is of what it saw last.
+    """
+
+    TYPE: ClassVar[str] = "mcp.server-health-changed.v1"
+    PUBLIC: ClassVar[bool] = True
+    server_id: UUID
+    health_status: str
+    before: str
+    seen_at: dt.datetime
+    code: str | None = None
+
+
 class ToolCallRequested(DomainEvent, frozen=True):
-    """A call was accepted. For a tool that acts, this is durable before the tool hears of it."""
+    """A call was accepted. For a tool that acts, this is durable before the tool hears of it.
+
+    `policy` is what the configs of its server say of it, empty where there are none.
+    """
 
     TYPE: ClassVar[str] = "mcp.tool-call-requested.v1"
     server_id: UUID
@@ -51,10 +95,15 @@ class ToolCallRequested(DomainEvent, frozen=True):
     attempt: int = 1
     parent_id: UUID | None = None
     timeout_seconds: float | None = None
+    profile: str | None = None
+    policy: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class ToolCallCompleted(DomainEvent, frozen=True):
-    """The tool gave a result. Times are milliseconds: of the whole call, and of the server's part in it."""
+    """The tool gave a result. Times are milliseconds: of the whole call, and of the server's part in it.
+
+    `attempts` counts how often the gateway sent the call.
+    """
 
     TYPE: ClassVar[str] = "mcp.tool-call-completed.v1"
     PUBLIC: ClassVar[bool] = True
@@ -64,6 +113,7 @@ class ToolCallCompleted(DomainEvent, frozen=True):
     duration_ms: float
     response_ms: float
     completed_at: dt.datetime
+    attempts: int = 1
 
 
 class ToolCallFailed(DomainEvent, frozen=True):
@@ -80,8 +130,20 @@ class ToolCallFailed(DomainEvent, frozen=True):
     completed_at: dt.datetime
     response_ms: float | None = None
     details: dict[str, Any] = msgspec.field(default_factory=dict)
+    attempts: int = 1
 
 
 CATALOGUE = EventCatalogue(
-    [ServerRegistered, ServerChanged, ServerRemoved, ToolCallRequested, ToolCallCompleted, ToolCallFailed]
+    [
+        ServerRegistered,
+        ServerChanged,
+        ServerRemoved,
+        ServerHealthChanged,
+        ConfigCreated,
+        ConfigChanged,
+        ConfigRemoved,
+        ToolCallRequested,
+        ToolCallCompleted,
+        ToolCallFailed,
+    ]
 )

@@ -8,8 +8,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from services.mcp_gateway.app.calls import ToolCalls
+from services.mcp_gateway.app.policy import Policies, TenantConfigs
 from services.mcp_gateway.app.ports import KnownTool, ToolAnswer
 from services.mcp_gateway.domain.call import CallOutcome, CallRequest
+from services.mcp_gateway.domain.config import Config, ConfigDefinition
 from services.mcp_gateway.domain.server import Server, ServerConfig, ServerDefinition
 from services.mcp_gateway.entry.consumer import ToolTasks
 from shared.bus.tasks import Task, TaskResult, task_id_of
@@ -32,6 +34,7 @@ class Upstream:
 
     def __init__(self) -> None:
         self.calls: list[float] = []
+        self.servers: list[Server] = []
         self.start_failure: Exception | None = None
         self.starting = 0.0
         self.answer: Callable[[], dict[str, Any]] = lambda: {"done": True}
@@ -42,11 +45,15 @@ class Upstream:
             raise self.start_failure
         return {name: KnownTool(name, {}, {}, "hash", repeatable=name == READS) for name in (ACTS, READS)}
 
-    async def call(self, _: Server, __: str, ___: dict[str, Any], seconds: float) -> ToolAnswer:
+    async def call(self, server: Server, _: str, __: dict[str, Any], seconds: float) -> ToolAnswer:
         self.calls.append(seconds)
+        self.servers.append(server)
         return ToolAnswer([], self.answer(), is_error=False, duration_ms=1.0)
 
     async def ping(self, _: Server, __: float) -> None: ...
+
+    async def probe(self, _: Server, __: float) -> bool:
+        return True
 
     def fails(self, error: Exception) -> None:
         def fail() -> dict[str, Any]:
@@ -63,10 +70,26 @@ class Gateway:
         self.upstream = Upstream()
         self.log = CallLog()
         self.records = recording(self.log)
-        self.calls = ToolCalls(self, self.upstream, self.records, lambda _, __, ___: None, lambda _, __: None)
+        self.configs: list[Config] = []
+        self.observed: list[tuple[str, int]] = []
+        self.calls = ToolCalls(
+            self, Policies(self), self.upstream, self.records, lambda _, __, ___: None, self._observe
+        )
 
     async def find(self, _: TenantScope, __: str) -> Server:
         return self.server
+
+    async def of_tenant(self, _: TenantScope) -> TenantConfigs:
+        return TenantConfigs(self.configs)
+
+    def rule(self, **said: Any) -> Config:
+        """Add a config of the server."""
+        config = Config(TENANT, uuid4(), ConfigDefinition(self.server.id, **said), 1, 1, NOW, NOW)
+        self.configs.append(config)
+        return config
+
+    def _observe(self, outcome: str, _: float, attempts: int) -> None:
+        self.observed.append((outcome, attempts))
 
     async def execute(self, tool: str, **more: Any) -> CallOutcome:
         call = {"id": uuid4(), "server": "s", "tool_name": tool, "arguments": {}, **more}

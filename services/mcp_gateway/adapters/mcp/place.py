@@ -22,11 +22,15 @@ from services.mcp_gateway.limits import (
 
 
 class SessionKey(msgspec.Struct, frozen=True):
-    """Whose session with what. A changed definition, its credentials among it, is another session."""
+    """Whose session with what. A changed definition, its credentials among it, is another session.
+
+    `identity` sets sessions apart that begin with the same definition and are not the same for all callers.
+    """
 
     tenant_id: UUID
     server_id: UUID
     version: int
+    identity: str = ""
 
 
 class PoolBounds(msgspec.Struct, frozen=True):

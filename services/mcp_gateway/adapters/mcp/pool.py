@@ -20,6 +20,7 @@ from services.mcp_gateway.adapters.mcp.model import (
 from services.mcp_gateway.adapters.mcp.place import Place, PoolBounds, SessionKey, SessionState
 from services.mcp_gateway.errors import CommandNotAllowed, ServerBusy, ServerUnavailable
 from services.mcp_gateway.limits import START_SECONDS
+from shared.errors import PlatformError
 
 _log = logging.getLogger(__name__)
 
@@ -113,6 +114,23 @@ class SessionPool:
             place = self._places[key] = Place(key, launch, self._bounds, _now())
         await self._running(place)
         return PooledSession(self, place)
+
+    async def probe(self, key: SessionKey, seconds: float) -> bool:
+        """Ask a live session for a sign of life, which counts as no use of it. False: there is none, or no more.
+
+        Raises what `Session.ping` raises.
+        """
+        place = self._places.get(key)
+        session = place.session if place is not None else None
+        if place is None or session is None or not session.alive:
+            return False
+        try:
+            await session.ping(seconds)
+        except PlatformError:
+            if place.evicted:
+                return False
+            raise
+        return True
 
     async def evict(self, key: SessionKey) -> None:
         """Forget a session: no new calls, those that run may finish within a bound, then it is closed."""
