@@ -171,7 +171,7 @@ class Records(Protocol):
 
 
 Observe = Callable[[str, float, int], None]
-"""Told of each call that ended: how (`ok` or the code), its seconds, and how often it was sent."""
+"""Told of each call that ended: how (`ok` or the code), its seconds, and how often it was tried."""
 
 ArgumentCheck = Callable[[str, dict[str, Any], dict[str, Any]], None]
 """Checks arguments against a schema that a definition hash names. Raises `ArgumentsInvalid` or `ToolSchemaInvalid`."""

@@ -56,7 +56,7 @@ class CallOutcome(msgspec.Struct, frozen=True):
     """How a call ended. Exactly one of `result` and `failure` counts. `response_ms` is the server's part.
 
     `position` is that of its end in the log, if that was on disk before the caller heard of it. `attempts` counts how
-    often the gateway sent it.
+    often the gateway tried it.
     """
 
     id: UUID

@@ -102,7 +102,7 @@ class ToolCallRequested(DomainEvent, frozen=True):
 class ToolCallCompleted(DomainEvent, frozen=True):
     """The tool gave a result. Times are milliseconds: of the whole call, and of the server's part in it.
 
-    `attempts` counts how often the gateway sent the call.
+    `attempts` counts how often the gateway tried the call.
     """
 
     TYPE: ClassVar[str] = "mcp.tool-call-completed.v1"

@@ -216,7 +216,7 @@ class Rules:
 def test_configs_that_cannot_be(of: Server, said: dict[str, Any], path: str) -> None:
     with pytest.raises(Unprocessable) as refusal:
         check_against(ConfigDefinition(SERVER, **said), of, Rules())
-    assert [fault.path for fault in refusal.value.faults][0] == path
+    assert refusal.value.faults[0].path == path
 
 
 def test_a_config_is_checked_as_its_server_would_be_started() -> None:
