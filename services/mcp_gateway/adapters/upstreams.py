@@ -99,6 +99,7 @@ class PooledUpstreams:
 
     async def forget(self, server: Server) -> None:
         """End the sessions of this definition: it was changed or removed, or what configs override of it."""
+        self._healths.forget(server)
         for key in [key for key in self._known if _of_server(key, server)]:
             del self._known[key]
         keys = [state.key for state in self.pool.states() if _of_server(state.key, server)]

@@ -14,7 +14,7 @@ from services.mcp_gateway.domain.breaker import Breaker, State, Verdict, verdict
 from services.mcp_gateway.domain.latencies import Latencies, Percentiles
 from services.mcp_gateway.domain.server import Server
 from services.mcp_gateway.errors import ServerUnavailable
-from services.mcp_gateway.limits import HEALTH_SERVERS_MAX
+from services.mcp_gateway.limits import HEALTH_SERVERS_MAX, HEALTH_WAYS_MAX, IDLE_SECONDS
 from shared.errors import PlatformError
 from shared.ids import new_id
 
@@ -38,9 +38,10 @@ class HealthChange(msgspec.Struct, frozen=True):
 class _Way:
     """One way of using a server: its own, or under configs that override it."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: float) -> None:
         self.breaker = Breaker()
         self.silent = False
+        self.used_at = now
 
     @property
     def failing(self) -> bool:
@@ -48,7 +49,10 @@ class _Way:
 
 
 class _Standing:
-    """What is kept of a server. The ways of an older revision are forgotten with the first of a newer one."""
+    """What is kept of a server. The ways of an older revision are forgotten with the first of a newer one.
+
+    So are those that nobody takes any more, such as that of a config that was mended.
+    """
 
     def __init__(self) -> None:
         self.status: Status = "healthy"
@@ -56,18 +60,25 @@ class _Standing:
         self.stream = new_id()
         self.version = 0
         self.revision = 0
-        self.ways: dict[str, _Way] = {}
+        self.ways: OrderedDict[str, _Way] = OrderedDict()
 
-    def way(self, server: Server) -> _Way:
+    def way(self, server: Server, now: float) -> _Way:
         if server.revision > self.revision:
             self.revision = server.revision
             self.ways.clear()
         way = self.ways.get(server.identity)
         if way is None:
-            way = self.ways[server.identity] = _Way()
+            way = self.ways[server.identity] = _Way(now)
+            if len(self.ways) > HEALTH_WAYS_MAX:
+                self.ways.popitem(last=False)
+        else:
+            self.ways.move_to_end(server.identity)
+            way.used_at = now
         return way
 
-    def judged(self) -> Status:
+    def judged(self, now: float) -> Status:
+        while self.ways and next(iter(self.ways.values())).used_at < now - IDLE_SECONDS:
+            self.ways.popitem(last=False)
         failing = sum(way.failing for way in self.ways.values())
         if not failing:
             return "healthy"
@@ -89,8 +100,8 @@ class Healths:
         Raises `ServerUnavailable` with `retry_after` while the server is left alone: nothing was sent then.
         """
         standing = self._of(server)
-        way = standing.way(server)
         now = self._clock()
+        way = standing.way(server, now)
         wait = way.breaker.wait(now)
         if wait > 0:
             raise ServerUnavailable(
@@ -110,17 +121,25 @@ class Healths:
             way.breaker.end(ticket, verdict, self._clock())
             if verdict == "ok":
                 way.silent = False
-            self._judge(server, standing, failure)
+            if way.failing or standing.status != "healthy":
+                self._judge(server, standing, failure)
 
     def pinged(self, server: Server, seconds: float, failure: PlatformError | None = None) -> None:
         """Take note of a sign of life, or of none in so many seconds. Calls that a breaker holds back stay held."""
         standing = self._of(server)
-        way = standing.way(server)
+        way = standing.way(server, self._clock())
         if failure is None:
             way.silent = False
         elif verdict_of(failure.code, failure.retry_after, seconds) == "failed":
             way.silent = True
         self._judge(server, standing, failure)
+
+    def forget(self, server: Server) -> None:
+        """Give every way of a server a new beginning: it is used otherwise from now on."""
+        standing = self._standings.get((server.tenant_id, server.id))
+        if standing is not None:
+            standing.ways.clear()
+            self._judge(server, standing, None)
 
     def status(self, server: Server) -> Status | None:
         """Return how this process finds a server, None if it has not met it."""
@@ -155,7 +174,7 @@ class Healths:
         return standing
 
     def _judge(self, server: Server, standing: _Standing, failure: PlatformError | None) -> None:
-        before, standing.status = standing.status, standing.judged()
+        before, standing.status = standing.status, standing.judged(self._clock())
         if standing.status == before:
             return
         standing.version += 1

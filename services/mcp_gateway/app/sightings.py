@@ -108,8 +108,9 @@ class Sightings:
         await self._keep(scope, server, began, error)
 
     async def _keep(self, scope: TenantScope, server: Server, began: float, error: PlatformError | None) -> Sighting:
+        found = self._healths.status(server) or "healthy"
         seen = Sighting(
-            "unhealthy" if error is not None else self._healths.status(server) or "healthy",
+            "unhealthy" if error is not None and found == "healthy" else found,
             dt.datetime.now(dt.UTC),
             round((time.perf_counter() - began) * 1000.0, 3),
             _plain(error.message)[:CALL_TEXT_MAX_CHARS] if error else None,

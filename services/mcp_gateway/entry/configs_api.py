@@ -79,14 +79,19 @@ async def get_config(config_id: UUID, caller: TenantScope, state: State) -> Resp
 async def change_config(
     request: Request[Any, Any, Any], config_id: UUID, data: ConfigPatch, caller: TenantScope, state: State
 ) -> Response[ConfigView]:
-    """Change what is named. Other overrides end the server's sessions, once their calls are over."""
+    """Change what is named. Other overrides end the server's sessions, once their calls are over.
+
+    `enabled` can always be changed, also where the server has become one that the config does not fit any more.
+    """
     gateway: Gateway = state.gateway
     configs: ConfigStore = state.configs
     config = await configs.read(caller, config_id)
     _check_match(request, config)
-    definition = msgspec.structs.replace(config.definition, **data.changes())
+    changes = data.changes()
+    definition = msgspec.structs.replace(config.definition, **changes)
     server = await gateway.registry.read(caller, str(definition.server_id))
-    check_against(definition, server, gateway.launch_rules)
+    if changes.keys() - {"enabled"}:
+        check_against(definition, server, gateway.launch_rules)
     kept = await configs.change(caller, config, definition)
     if restarts(config.definition, definition):
         await gateway.sessions.forget(server)

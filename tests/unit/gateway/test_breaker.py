@@ -228,6 +228,30 @@ def test_one_way_that_fails_degrades_a_server_and_leaves_the_others() -> None:
     assert watched.told == ["degraded", "unhealthy", "healthy"], "another definition begins anew"
 
 
+def test_a_way_that_nobody_takes_any_more_is_forgotten() -> None:
+    watched = Watched()
+    special = msgspec.structs.replace(watched.server, identity="config.1")
+    watched.call()
+    watched.fails(ServerDied, 5, special)
+    watched.now += 599
+    watched.call()
+    assert watched.told == ["degraded"]
+    watched.now += 2
+    watched.call()
+    assert watched.told == ["degraded", "healthy"]
+    watched.fails(ServerDied, 5, special)
+    watched.healths.forget(watched.server)
+    assert watched.told == ["degraded", "healthy", "degraded", "healthy"]
+    watched.call(server=special)
+
+
+def test_ways_of_one_server_are_bounded() -> None:
+    watched = Watched()
+    for number in range(500):
+        watched.call(server=msgspec.structs.replace(watched.server, identity=f"config.{number}"))
+    assert [len(standing.ways) for standing in watched.healths._standings.values()] == [64]
+
+
 def test_no_sign_of_life_is_said_and_calls_go_on() -> None:
     watched = Watched()
     watched.healths.pinged(watched.server, 10, ServerUnavailable("No answer."))
