@@ -116,6 +116,7 @@ CONFIG_TOOLS_MAX = 200
 CONFIG_RETRIES_MAX = 5
 CONFIGS_CACHED = 5_000
 CONFIG_CACHE_SECONDS = 5.0
+DECISIONS_KEPT = 1_000  # of one policy: as many as a server has tools; names come from callers and do not end
 
 # Rates. The burst bounds what a limit lets through at once after a rest.
 RATE_PER_MINUTE_MAX = 1_000_000

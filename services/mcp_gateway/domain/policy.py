@@ -9,6 +9,7 @@ import msgspec
 from services.mcp_gateway.domain.config import Config, overridden, overrides
 from services.mcp_gateway.domain.server import Server
 from services.mcp_gateway.domain.tool_names import ToolNames
+from services.mcp_gateway.limits import DECISIONS_KEPT
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -55,6 +56,8 @@ class Policy:
     def __init__(self, configs: Iterable[Config] = (), *, closed: str | None = None) -> None:
         self.configs = tuple(configs)
         self._closed = None if closed is None else Decision(allowed=False, why=closed)
+        self._decided: dict[str, Decision] = {}
+        self._ids = [str(config.id) for config in self.configs]
         self._rules = [_Rules(config) for config in self.configs]
         said = [config.definition for config in self.configs]
         seconds = [one.timeout_seconds for one in said if one.timeout_seconds is not None]
@@ -72,6 +75,14 @@ class Policy:
 
     def decide(self, tool: str) -> Decision:
         """Say whether a tool of this name may be called."""
+        decided = self._decided.get(tool)
+        if decided is None:
+            if len(self._decided) >= DECISIONS_KEPT:
+                self._decided.clear()
+            decided = self._decided[tool] = self._decide(tool)
+        return decided
+
+    def _decide(self, tool: str) -> Decision:
         if self._closed is not None:
             return self._closed
         for rules in self._rules:
@@ -94,7 +105,7 @@ class Policy:
         if decision.allowed and not self.configs:
             return {}
         return {
-            "configs": [str(config.id) for config in self.configs],
+            "configs": self._ids,
             "decision": "allowed" if decision.allowed else "denied",
             **({"why": decision.why} if decision.why else {}),
             **({"config_id": str(decision.config_id)} if decision.config_id is not None else {}),

@@ -47,15 +47,17 @@ def denies(configs: Any) -> bool:
 
 
 async def test_many_callers_ask_once_and_again_when_it_is_old(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.mcp_gateway.adapters.configs.CONFIG_CACHE_SECONDS", 0.05)
+    now = [1_000.0]
+    monkeypatch.setattr("services.mcp_gateway.adapters.configs._now", lambda: now[0])
     rows = Rows()
     configs = Configs(rows, lambda: None)  # type: ignore[arg-type]
     found = await asyncio.gather(*(configs.of_tenant(SCOPE) for _ in range(100)))
     assert len(rows.asked) == 1
     assert all(denies(one) for one in found)
     rows.definitions = []
+    now[0] += 4.9
     assert denies(await configs.of_tenant(SCOPE))
-    await asyncio.sleep(0.06)
+    now[0] += 0.1
     assert not denies(await configs.of_tenant(SCOPE))
     assert len(rows.asked) == 2
 

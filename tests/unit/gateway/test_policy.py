@@ -124,6 +124,14 @@ def test_agents_that_nobody_described_cost_no_memory() -> None:
     assert configs.policy(SERVER, AGENT, None) is configs.policy(SERVER, AGENT, None)
 
 
+def test_names_that_callers_invent_cost_no_memory() -> None:
+    policy = Policy([TENANT_READS])
+    for number in range(5_000):
+        assert policy.decide(f"read{number}").allowed
+        assert not policy.decide(f"write{number}").allowed
+    assert len(policy._decided) <= 1_000
+
+
 def test_a_profile_has_the_servers_of_its_configs() -> None:
     other = uuid4()
     configs = TenantConfigs([IN_PROFILE, config(server_id=other, profile="support", enabled=False), TENANT_READS])
@@ -275,6 +283,6 @@ def test_patterns_agree_with_those_of_shells() -> None:
 @pytest.mark.parametrize("pattern", ["*" * 1_000, "*a" * 128, "a*" * 128 + "b", "*" * 255 + "b"])
 def test_a_hostile_pattern_costs_little(pattern: str) -> None:
     names = ToolNames([pattern] * 200)
-    began = time.perf_counter()
+    began = time.process_time()
     names.match("a" * 256)
-    assert time.perf_counter() - began < 0.25
+    assert time.process_time() - began < 0.25
