@@ -121,7 +121,7 @@ class Healths:
             way.breaker.end(ticket, verdict, self._clock())
             if verdict == "ok":
                 way.silent = False
-            if way.failing or standing.status != "healthy":
+            if way.failing or (verdict == "ok" and standing.status != "healthy"):
                 self._judge(server, standing, failure)
 
     def pinged(self, server: Server, seconds: float, failure: PlatformError | None = None) -> None:
@@ -132,14 +132,15 @@ class Healths:
             way.silent = False
         elif verdict_of(failure.code, failure.retry_after, seconds) == "failed":
             way.silent = True
+        else:
+            return
         self._judge(server, standing, failure)
 
     def forget(self, server: Server) -> None:
-        """Give every way of a server a new beginning: it is used otherwise from now on."""
+        """Give every way of a server a new beginning: it is used otherwise from now on. What is found then is told."""
         standing = self._standings.get((server.tenant_id, server.id))
         if standing is not None:
             standing.ways.clear()
-            self._judge(server, standing, None)
 
     def status(self, server: Server) -> Status | None:
         """Return how this process finds a server, None if it has not met it."""

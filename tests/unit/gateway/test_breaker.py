@@ -241,8 +241,10 @@ def test_a_way_that_nobody_takes_any_more_is_forgotten() -> None:
     assert watched.told == ["degraded", "healthy"]
     watched.fails(ServerDied, 5, special)
     watched.healths.forget(watched.server)
-    assert watched.told == ["degraded", "healthy", "degraded", "healthy"]
+    watched.fails(ServerDied, 1, special)
+    assert watched.told == ["degraded", "healthy", "degraded"], "nothing is known to be better yet"
     watched.call(server=special)
+    assert watched.told == ["degraded", "healthy", "degraded", "healthy"]
 
 
 def test_ways_of_one_server_are_bounded() -> None:
