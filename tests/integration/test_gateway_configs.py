@@ -129,6 +129,39 @@ async def test_many_at_once_make_one(client: httpx2.AsyncClient) -> None:
     assert sorted(answer.status_code for answer in answers) == [201, *[409] * 7]
 
 
+async def test_changes_that_come_at_once_are_made_one_after_another_or_refused(
+    backbone: Backbone, client: httpx2.AsyncClient
+) -> None:
+    config = await made(client)
+    path = f"/configs/{config['id']}"
+    answers = await asyncio.gather(*(client.patch(path, json={"max_retries": number % 5}) for number in range(12)))
+    done = [answer for answer in answers if answer.status_code == 200]
+    assert {answer.status_code for answer in answers} <= {200, 412}
+    written = await events_of(backbone, config["id"])
+    assert len(written) == 1 + len(done) >= 2
+    last = max(done, key=lambda answer: int(answer.headers["x-event-position"]))
+    shown = await client.get(path)
+    assert shown.headers["etag"] == last.headers["etag"] == f'"{len(written)}"'
+    assert shown.json()["max_retries"] == written[-1][1]["definition"]["max_retries"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"server_id": "calculator", "denied_tools": ["\\ud800"]}',
+        b'{"server_id": "calculator", "profile": "\\ud800"}',
+        b'{"server_id": "calculator", "timeout_seconds": 1e999}',
+        b'{"server_id": "calculator", "config_overrides": {"timeout_seconds": 1e999}}',
+        b'{"server_id": "calculator", "config_overrides": ' + b"[" * 700 + b"]" * 700 + b"}",
+        b'{"server_id": "calculator", "rate_limit_per_minute": 1' + b"0" * 5_000 + b"}",
+        b'{"server_id": "calculator", "env_overrides": {"\\u0000": "x"}}',
+    ],
+)
+async def test_no_body_is_a_fault_of_ours(client: httpx2.AsyncClient, body: bytes) -> None:
+    answer = await client.post("/configs", content=body, headers={"content-type": "application/json"})
+    assert code(answer)[0] in {400, 422}, answer.text
+
+
 async def test_lists_are_narrowed_and_walked(client: httpx2.AsyncClient) -> None:
     agent = str(uuid4())
     configs = [await made(client), await made(client, agent_id=agent), await made(client, profile="support")]
