@@ -274,7 +274,7 @@ def test_patterns(pattern: str, name: str, *, expected: bool) -> None:
 
 def test_patterns_agree_with_those_of_shells() -> None:
     chance = random.Random(5)
-    for _ in range(20_000):
+    for _ in range(5_000):
         pattern = "".join(chance.choices("ab*", k=chance.randrange(8)))
         name = "".join(chance.choices("ab", k=chance.randrange(8)))
         assert (ToolNames([pattern]).match(name) is not None) is fnmatchcase(name, pattern), (pattern, name)
