@@ -6,6 +6,8 @@ from uuid import UUID
 
 from faststream.nats import NatsMessage
 
+from services.mcp_gateway.adapters.configs import Configs
+from services.mcp_gateway.adapters.health_changes import HealthChanges
 from services.mcp_gateway.adapters.launching import BUNDLED_SERVERS, Launcher, read_commands
 from services.mcp_gateway.adapters.mcp.arguments import ArgumentValidator
 from services.mcp_gateway.adapters.pins import PostgresPins
@@ -15,7 +17,10 @@ from services.mcp_gateway.adapters.upstreams import PooledUpstreams
 from services.mcp_gateway.adapters.views import Views
 from services.mcp_gateway.app.calls import ToolCalls
 from services.mcp_gateway.app.changes import Change, Changes
+from services.mcp_gateway.app.health import Healths
+from services.mcp_gateway.app.health_checks import HealthChecks
 from services.mcp_gateway.app.offers import Offers, ToolsOf
+from services.mcp_gateway.app.policy import Policies
 from services.mcp_gateway.app.ports import KnownTool
 from services.mcp_gateway.app.profiles import Profiles
 from services.mcp_gateway.app.sightings import Sightings
@@ -49,65 +54,83 @@ async def run(settings: McpGatewaySettings) -> None:
             parse_allowed_hosts(settings.allowed_hosts),
             Path(settings.data_dir).resolve() / "tenants",
         )
+        metrics = Metrics(rt.registry)
+        health_changes = HealthChanges(rt.log, Views(rt.tenants), rt.waker, metrics.observe_health)
+        rt.background("mcp health changes", health_changes.run)
+        healths = Healths(health_changes.announce)
         changes = Changes()
-        upstreams = PooledUpstreams(launcher, changes.tell)
+        upstreams = PooledUpstreams(launcher, healths, changes.tell)
         async with upstreams.pool:
-            await _serve(rt, settings, launcher, upstreams, changes)
+            await _serve(rt, settings, launcher, upstreams, healths, changes, metrics)
 
 
 async def _serve(
-    rt: Runtime, settings: McpGatewaySettings, launcher: Launcher, upstreams: PooledUpstreams, changes: Changes
+    rt: Runtime,
+    settings: McpGatewaySettings,
+    launcher: Launcher,
+    upstreams: PooledUpstreams,
+    healths: Healths,
+    changes: Changes,
+    metrics: Metrics,
 ) -> None:
-    metrics = Metrics(rt.registry)
     bundled = [server.definition() for server in BUNDLED_SERVERS.values()]
     registry = Registry(rt.tenants, bundled, rt.waker.wake)
     writing = KeptConnections(rt.worker_pool)
     records = CallRecords(rt.log, writing, rt.waker)
     views = Views(rt.tenants)
+    configs = Configs(rt.tenants, rt.waker.wake)
+    policies = Policies(configs)
     trust = Trust(upstreams, PostgresPins(rt.tenants, rt.waker.wake), metrics.observe_pins)
     check = ArgumentValidator().check
-    calls = ToolCalls(registry, upstreams, trust, records, check, metrics.observe_call, metrics.observe_result)
+    calls = ToolCalls(
+        registry, policies, upstreams, trust, records, check, metrics.observe_call, metrics.observe_result
+    )
+    sightings = Sightings(upstreams, trust, views, policies, healths)
+    profiles = Profiles(registry, views, policies)
+    offers = Offers(profiles.servers, _tools_of(profiles, trust, upstreams), upstreams)
+    changes.listen_to_all(offers.forget)
     metrics.watch(
         records_pending=lambda: records.pending,
         sessions_alive=lambda: sum(state.alive for state in upstreams.pool.states()),
+        left_alone=lambda: healths.left_alone,
     )
 
-    rt.work_on(SUBJECT, ToolTasks(calls).do, concurrency=TASKS_HELD_MAX)
-    profiles = Profiles(registry, views)
-    offers = Offers(profiles.servers, _tools_of(trust, upstreams), upstreams)
-    changes.listen_to_all(offers.forget)
-
     def forget(tenant_id: UUID) -> None:
-        registry.forget(tenant_id)
-        trust.forget(tenant_id)
-        profiles.forget(tenant_id)
+        for cache in (registry, configs, trust, profiles):
+            cache.forget(tenant_id)
         changes.tell(tenant_id, Change("tools"), Change("prompts"), Change("resources"))
 
+    rt.work_on(SUBJECT, ToolTasks(calls).do, concurrency=TASKS_HELD_MAX)
+    rt.background("mcp health checks", HealthChecks(upstreams, sightings).run)
     _hear_of_changes(rt, forget)
     rt.relay(CATALOGUE.public_types)
     records.start()
     rt.on_close(writing.close)
     rt.on_close(records.close)
-    gateway = Gateway(rt.tenants, registry, views, Sightings(upstreams, trust, views), upstreams, launcher)
-    endpoint = make_endpoint(rt, calls, offers, upstreams, changes, profiles.known, settings.mcp_gateway_public_hosts)
-    await rt.serve(Paths(endpoint, make_api(rt, gateway, trust, calls, records)))
+    gateway = Gateway(rt.tenants, registry, views, sightings, healths, upstreams, launcher)
+    endpoint = make_endpoint(rt, calls, offers, upstreams, changes, profiles, settings.mcp_gateway_public_hosts)
+    await rt.serve(Paths(endpoint, make_api(rt, gateway, trust, configs, calls, records)))
 
 
-def _tools_of(trust: Trust, upstreams: PooledUpstreams) -> ToolsOf:
-    async def tools(scope: TenantScope, server: Server, _: str | None) -> Iterable[KnownTool]:
+def _tools_of(profiles: Profiles, trust: Trust, upstreams: PooledUpstreams) -> ToolsOf:
+    async def tools(scope: TenantScope, server: Server, profile: str | None) -> Iterable[KnownTool]:
+        policy = (await profiles.resolve(scope, profile)).policies[server.id]
         session = upstreams.state(server)
         if session is None or not session.alive:
-            return await trust.offered(scope, server)
-        return [vetted.tool for vetted in (await trust.tools(scope, server)).values() if not vetted.quarantined]
+            offered = await trust.offered(scope, server)
+        else:
+            vetted = (await trust.tools(scope, server)).values()
+            offered = [found.tool for found in vetted if not found.quarantined]
+        return [tool for tool in offered if policy.decide(tool.name).allowed]
 
     return tools
 
 
 def _hear_of_changes(rt: Runtime, forget: Callable[[UUID], None]) -> None:
-    """Forget what is cached of a tenant's servers and pins when any replica changed one of them."""
+    """Forget what is cached of a tenant's servers, pins and configs when any replica changed one of them."""
 
     async def on_change(message: NatsMessage) -> None:
         forget(tenant_of(message.raw_message.subject))
 
-    for aggregate in ("server", "tool"):
+    for aggregate in ("server", "tool", "config"):
         rt.broker.subscriber(f"events.*.{NAME}.{aggregate}.*", decoder=whole_message, no_reply=True)(on_change)

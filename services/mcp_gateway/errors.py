@@ -100,6 +100,18 @@ class ServerDisabled(Conflict):
     code = "server_disabled"
 
 
+class ToolDenied(PlatformError):
+    """A config does not allow this tool; `details.config_id` names it, `details.why` its field."""
+
+    code = "tool_denied"
+
+
+class ConfigExists(Conflict):
+    """The server has a config for this agent or profile, or for the whole tenant, already."""
+
+    code = "config_exists"
+
+
 class SlugTaken(Conflict):
     """The tenant has a server of this slug already."""
 
@@ -139,10 +151,12 @@ class CallFailed(PlatformError):
 
 STATUSES = {
     "tool_quarantined": 403,
+    "tool_denied": 403,
     "tool_not_found": 404,
     "definition_changed": 409,
     "server_disabled": 409,
     "slug_taken": 409,
+    "config_exists": 409,
     "arguments_invalid": 422,
     "address_refused": 422,
     "command_not_allowed": 422,

@@ -148,6 +148,35 @@ MCP_LIST_TTL_MS = 5_000
 MCP_GONE_LOOK_SECONDS = 0.25
 
 HELD_CONNECTIONS = 1  # of the database: the one that calls are recorded on
+# Configs. A tenant's are read and kept together, so their bytes are bounded too.
+CONFIGS_PER_TENANT_MAX = 500
+CONFIG_MAX_BYTES = 16 * KIB
+CONFIG_TOOLS_MAX = 200
+CONFIG_RETRIES_MAX = 5
+CONFIGS_CACHED = 5_000
+CONFIG_CACHE_SECONDS = 5.0
+DECISIONS_KEPT = 1_000  # of one policy: as many as a server has tools; names come from callers and do not end
+
+# Rates. The burst bounds what a limit lets through at once after a rest.
+RATE_PER_MINUTE_MAX = 1_000_000
+RATE_BURST_MAX = 100
+RATE_BUCKETS_MAX = 100_000
+
+# Calls that are made again, and servers that are left alone. A timeout speaks against a server only if it had time.
+RETRY_SECONDS = 0.1
+RETRY_SECONDS_MAX = 5.0
+BREAKER_CALLS_SEEN = 20
+BREAKER_WINDOW_SECONDS = 30.0
+BREAKER_FAILURES = 5
+BREAKER_OPEN_SECONDS = 5.0
+BREAKER_OPEN_SECONDS_MAX = 60.0
+BREAKER_TIMEOUT_SECONDS = 1.0
+LATENCIES_KEPT = 256  # of a server, for percentiles
+HEALTH_SERVERS_MAX = 2_000
+HEALTH_WAYS_MAX = 64  # of using one server, each with a breaker
+HEALTH_CHANGES_WAITING_MAX = 1_000
+HEALTH_CHECK_INTERVAL_SECONDS = 30.0
+HEALTH_CHECKS_AT_ONCE = 8
 
 # Calls. Above the bounds on what waits to be recorded, calls are refused before they are made.
 CALL_SECONDS_DEFAULT = 30.0

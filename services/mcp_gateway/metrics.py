@@ -28,11 +28,22 @@ class Metrics:
             "agentic_mcp_records_pending", "Calls that wait to be recorded.", registry=registry
         )
         self.sessions_alive = Gauge("agentic_mcp_sessions_alive", "Sessions with servers.", registry=registry)
+        self.call_repeats = Counter(
+            "agentic_mcp_call_repeats", "Times that the gateway called a tool again by itself.", registry=registry
+        )
+        self.health_changes = Counter(
+            "agentic_mcp_health_changes", "Changes of a server's health.", ["health_status"], registry=registry
+        )
+        self.left_alone = Gauge(
+            "agentic_mcp_servers_left_alone", "Circuit breakers that are not closed.", registry=registry
+        )
 
-    def observe_call(self, outcome: str, seconds: float) -> None:
+    def observe_call(self, outcome: str, seconds: float, attempts: int) -> None:
         """Count a call that ended, by `ok` or its code."""
         self.calls.labels(outcome).inc()
         self.call_seconds.observe(seconds)
+        if attempts > 1:
+            self.call_repeats.inc(attempts - 1)
 
     def observe_pins(self, event: PinEvent) -> None:
         """Count what a listing or an approval came to."""
@@ -46,7 +57,18 @@ class Metrics:
         """Count a finding in a result."""
         self.findings.labels("result", rule).inc()
 
-    def watch(self, *, records_pending: Callable[[], float], sessions_alive: Callable[[], float]) -> None:
+    def observe_health(self, status: str) -> None:
+        """Count a change of a server's health."""
+        self.health_changes.labels(status).inc()
+
+    def watch(
+        self,
+        *,
+        records_pending: Callable[[], float],
+        sessions_alive: Callable[[], float],
+        left_alone: Callable[[], float],
+    ) -> None:
         """Read these when somebody looks."""
         self.records_pending.set_function(records_pending)
         self.sessions_alive.set_function(sessions_alive)
+        self.left_alone.set_function(left_alone)

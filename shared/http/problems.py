@@ -1,6 +1,7 @@
 """Errors as RFC 9457 problem details. One table maps codes to statuses; a code that is not in it is a 500 and a bug."""
 
 import logging
+import math
 from typing import Any
 
 import msgspec
@@ -77,11 +78,19 @@ def problem_of(error: PlatformError) -> tuple[int, bytes, dict[str, str]]:
     if status == 401:  # noqa: PLR2004
         headers["WWW-Authenticate"] = "Bearer"
     if error.retry_after is not None:
-        headers["Retry-After"] = str(max(1, round(error.retry_after)))
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+    if status == 429:  # noqa: PLR2004
+        headers.update(_rate_headers(error.details))
     title = error.code.replace("_", " ").capitalize()
     problem = Problem(title, status, error.message, error.code, errors=error.faults, details=error.details)
     problem.trace_id = current_trace_id()
     return status, msgspec.json.encode(problem), headers
+
+
+def _rate_headers(details: dict[str, Any]) -> dict[str, str]:
+    """Return how a rate stands: calls a minute, calls left, and seconds until all are there again."""
+    named = {"RateLimit-Limit": "limit", "RateLimit-Remaining": "remaining", "RateLimit-Reset": "reset"}
+    return {header: str(details[name]) for header, name in named.items() if name in details}
 
 
 def on_framework_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:

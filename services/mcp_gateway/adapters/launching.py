@@ -1,7 +1,7 @@
 """From a server of the registry to the way it is started, and what may not be started."""
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 from uuid import UUID
@@ -119,6 +119,7 @@ class Launcher:
         if server.bundled:
             return BUNDLED_SERVERS[definition.slug].launch(self._folder_of(server.tenant_id))
         if definition.server_type == "stdio":
+            _check_variables(definition.env_vars)  # again: configs override what was checked when it was registered
             return StdioLaunch(definition.command or "", definition.args, definition.env_vars)
         kind = SseLaunch if definition.server_type == "sse" else HttpLaunch
         return kind(definition.url or "", definition.config.headers)
@@ -134,15 +135,19 @@ class Launcher:
             except ValueError as error:
                 raise Unprocessable(str(error), faults=[FieldFault("config.headers", str(error))]) from error
             return
-        for name in definition.env_vars:
-            if name.upper().startswith(_STEERING) or name.upper() in _STEERING_WHOLE:
-                raise CommandNotAllowed(f"The environment variable {name!r} decides what runs; it cannot be set.")
+        _check_variables(definition.env_vars)
         launch = StdioLaunch(definition.command or "", definition.args, definition.env_vars)
         environment(launch, "/")
         try:
             self._allowed.resolve(launch)
         except ServerUnavailable:
             return  # allowed, and not installed on this replica: that shows when it is started
+
+
+def _check_variables(names: Iterable[str]) -> None:
+    for name in names:
+        if name.upper().startswith(_STEERING) or name.upper() in _STEERING_WHOLE:
+            raise CommandNotAllowed(f"The environment variable {name!r} decides what runs; it cannot be set.")
 
 
 def read_commands(text: str) -> list[str]:

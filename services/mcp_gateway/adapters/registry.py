@@ -10,9 +10,10 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from services.mcp_gateway.adapters.configs import new_event, removed_with
 from services.mcp_gateway.adapters.outages import as_unavailable
 from services.mcp_gateway.app.ports import Kept
-from services.mcp_gateway.domain.events import CATALOGUE, ServerChanged, ServerRegistered, ServerRemoved
+from services.mcp_gateway.domain.events import ServerChanged, ServerRegistered, ServerRemoved
 from services.mcp_gateway.domain.server import Server, ServerDefinition, Status, restarts
 from services.mcp_gateway.errors import SlugTaken
 from services.mcp_gateway.limits import (
@@ -24,12 +25,9 @@ from services.mcp_gateway.limits import (
 from shared.db.pool import TenantPool
 from shared.db.queries import load_queries
 from shared.errors import Conflict, NotFound, PreconditionFailed
-from shared.eventstore.catalogue import DomainEvent
-from shared.eventstore.event import EventMeta, NewEvent, encode_meta
 from shared.eventstore.postgres import append_in
 from shared.ids import derived_id, new_id
 from shared.scope import TenantScope
-from shared.telemetry.trace import current_trace_id, current_traceparent
 
 _sql = load_queries(Path(__file__).parent / "registry.sql")
 _decode_definition = msgspec.json.Decoder(ServerDefinition).decode
@@ -132,19 +130,23 @@ class Registry:
                 if not done:
                     raise _stale()
                 event = ServerChanged(definition=definition, status=status, revision=revision)
-                position = await append_in(connection, [_new(scope, changed.id, changed.stream_version, event)])
+                position = await append_in(connection, [new_event(scope, changed.id, changed.stream_version, event)])
         except asyncpg.UniqueViolationError as error:
             raise _slug_taken(definition) from error
         self._changed(scope)
         return Kept(changed, position)
 
     async def remove(self, scope: TenantScope, server: Server) -> int:
-        """Take a server out of the registry; the history of its calls stays."""
+        """Take a server and its configs out of the registry; the history of its calls stays."""
         async with self._pool.transaction(scope) as connection:
-            if not await connection.fetchval(_sql.delete, server.id, server.stream_version):
+            # Locked first: a config that is made meanwhile is either seen here or finds no server any more.
+            if not await connection.fetchval(_sql.lock, server.id, server.stream_version):
                 raise _stale()
+            events = await removed_with(connection, scope, server.id)
+            await connection.execute(_sql.delete, server.id)
             event = ServerRemoved(slug=server.definition.slug)
-            position = await append_in(connection, [_new(scope, server.id, server.stream_version + 1, event)])
+            events.append(new_event(scope, server.id, server.stream_version + 1, event))
+            position = await append_in(connection, events)
         self._changed(scope)
         return position
 
@@ -168,7 +170,7 @@ class Registry:
                 )
                 await connection.execute(_sql.insert_health, scope.tenant_id, server_id)
                 event = ServerRegistered(definition=definition)
-                position = await append_in(connection, [_new(scope, server_id, 1, event)])
+                position = await append_in(connection, [new_event(scope, server_id, 1, event)])
         except asyncpg.UniqueViolationError as error:
             if error.constraint_name == "servers_slug":
                 raise _slug_taken(definition) from error
@@ -179,11 +181,6 @@ class Registry:
     def _changed(self, scope: TenantScope) -> None:
         self.forget(scope.tenant_id)
         self._wake()
-
-
-def _new(scope: TenantScope, server_id: UUID, version: int, event: DomainEvent) -> NewEvent:
-    meta = EventMeta(actor=scope.actor, correlation_id=current_trace_id(), traceparent=current_traceparent())
-    return NewEvent(scope.tenant_id, server_id, version, event.TYPE, CATALOGUE.encode(event), encode_meta(meta))
 
 
 def _json(definition: ServerDefinition) -> str:

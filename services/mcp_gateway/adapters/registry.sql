@@ -21,8 +21,11 @@ SET slug = $3, definition = $4::jsonb, status = $5, revision = $6, updated_at = 
 WHERE id = $1 AND stream_version = $2
 RETURNING true
 
+-- name: lock
+SELECT true FROM servers WHERE id = $1 AND stream_version = $2 FOR UPDATE
+
 -- name: delete
-DELETE FROM servers WHERE id = $1 AND stream_version = $2 RETURNING true
+DELETE FROM servers WHERE id = $1
 
 -- name: count
 SELECT count(*) FROM servers

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 from uuid import UUID
 
@@ -15,12 +16,14 @@ from services.mcp_gateway.adapters.mcp.model import Session, ToolDefinition
 from services.mcp_gateway.adapters.mcp.place import SessionKey, SessionState
 from services.mcp_gateway.adapters.mcp.pool import PooledSession, SessionPool
 from services.mcp_gateway.app.changes import Change, Kind
+from services.mcp_gateway.app.health import Healths
 from services.mcp_gateway.app.ports import KnownTool, ServerFacts, ToolAnswer
 from services.mcp_gateway.app.relay import Client, Relay
 from services.mcp_gateway.domain.rpc import METHOD_NOT_FOUND
 from services.mcp_gateway.domain.server import Server
 from services.mcp_gateway.errors import ProtocolViolation, ServerUnavailable
 from services.mcp_gateway.limits import SESSIONS_MAX, TOOLS_FRESH_SECONDS
+from shared.errors import PlatformError
 
 OnChange = Callable[[UUID, Change], None]
 """Told of a tenant's changed lists and resources. Must neither wait nor raise."""
@@ -29,7 +32,8 @@ OnChange = Callable[[UUID, Change], None]
 class _Known:
     """What is kept of one definition of a server."""
 
-    def __init__(self, launch: LaunchSpec) -> None:
+    def __init__(self, server: Server, launch: LaunchSpec) -> None:
+        self.server = server
         self.launch = launch
         self.tools: dict[str, KnownTool] | None = None
         self.facts: ServerFacts | None = None
@@ -39,8 +43,9 @@ class _Known:
 class PooledUpstreams:
     """`Upstreams` over the session pool."""
 
-    def __init__(self, launcher: Launcher, on_change: OnChange) -> None:
+    def __init__(self, launcher: Launcher, healths: Healths, on_change: OnChange) -> None:
         self._launcher = launcher
+        self._healths = healths
         self._known: OrderedDict[SessionKey, _Known] = OrderedDict()
         self._on_change = on_change
         self._following = Following(self._session_of)
@@ -63,9 +68,11 @@ class PooledUpstreams:
     async def call(
         self, server: Server, tool: str, arguments: dict[str, Any], seconds: float, relay: Relay | None = None
     ) -> ToolAnswer:
-        """Call a tool once."""
-        session = await self._session_for(server, relay)
-        result = await session.call_tool(tool, arguments, timeout=seconds, relay=relay)
+        """Call a tool once, unless its server is left alone because it failed."""
+        with self._healths.call(server, seconds) as latencies:
+            session = await self._session_for(server, relay)
+            result = await session.call_tool(tool, arguments, timeout=seconds, relay=relay)
+            latencies.add(result.duration_ms)
         return ToolAnswer(
             result.content, result.structured, result.is_error, result.duration_ms, result.raw, result.input_required
         )
@@ -82,24 +89,51 @@ class PooledUpstreams:
         self, server: Server, method: str, params: dict[str, Any], seconds: float, relay: Relay | None = None
     ) -> msgspec.Raw:
         """Return the result of a request as the server wrote it."""
-        session = await self._session_for(server, relay)
-        return await session.request(method, params, timeout=seconds, relay=relay)
+        with self._healths.call(server, seconds):
+            session = await self._session_for(server, relay)
+            return await session.request(method, params, timeout=seconds, relay=relay)
 
     async def ping(self, server: Server, seconds: float) -> None:
         """Ask for a sign of life, starting the server if it does not run."""
         key = _key(server)
-        session = await self._session(key, self._of(key, server))
-        await session.ping(seconds)
+        with self._pinging(server, seconds):
+            session = await self._session(key, self._of(key, server))
+            await session.ping(seconds)
+            self._healths.pinged(server, seconds)
+
+    async def probe(self, server: Server, seconds: float) -> bool:
+        """Ask a session that lives for a sign of life. It may be idle: it is not kept for this."""
+        with self._pinging(server, seconds):
+            asked = await self.pool.probe(_key(server), seconds)
+            if asked:
+                self._healths.pinged(server, seconds)
+            return asked
+
+    @contextmanager
+    def _pinging(self, server: Server, seconds: float) -> Iterator[None]:
+        try:
+            yield
+        except PlatformError as failure:
+            self._healths.pinged(server, seconds, failure)
+            raise
+
+    def resting(self) -> list[Server]:
+        """Return the servers whose sessions live and carry no call, as they are used in these."""
+        keys = [state.key for state in self.pool.states() if state.alive and not state.in_flight]
+        return [self._known[key].server for key in keys if key in self._known]
 
     async def forget(self, server: Server) -> None:
-        """End the sessions of this definition: it was changed or removed."""
-        self._known.pop(_key(server), None)
-        await self.pool.evict(_key(server))
+        """End the sessions of this definition: it was changed or removed, or what configs override of it."""
+        self._healths.forget(server)
+        for key in [key for key in self._known if _of_server(key, server)]:
+            del self._known[key]
+        keys = [state.key for state in self.pool.states() if _of_server(state.key, server)]
+        await asyncio.gather(*(self.pool.evict(key) for key in keys))
 
     def state(self, server: Server) -> SessionState | None:
-        """Return the state of the server's session in this process, if there is one."""
-        key = _key(server)
-        return next((state for state in self.pool.states() if state.key == key), None)
+        """Return the state of a session of this definition in this process, a live one if there is one."""
+        states = [state for state in self.pool.states() if _of_server(state.key, server)]
+        return max(states, key=lambda state: state.alive, default=None)
 
     async def follow(self, wanted: Sequence[tuple[Server, frozenset[str]]]) -> None:
         """Have servers tell of changes until cancelled.
@@ -135,7 +169,7 @@ class PooledUpstreams:
     def _of(self, key: SessionKey, server: Server) -> _Known:
         known = self._known.get(key)
         if known is None:
-            known = self._known[key] = _Known(self._launcher.launch_of(server))
+            known = self._known[key] = _Known(server, self._launcher.launch_of(server))
             if len(self._known) > 2 * SESSIONS_MAX:
                 self._known.popitem(last=False)
         else:
@@ -166,7 +200,11 @@ class PooledUpstreams:
 
 
 def _key(server: Server) -> SessionKey:
-    return SessionKey(server.tenant_id, server.id, server.revision)
+    return SessionKey(server.tenant_id, server.id, server.revision, server.identity)
+
+
+def _of_server(key: SessionKey, server: Server) -> bool:
+    return (key.tenant_id, key.server_id, key.version) == (server.tenant_id, server.id, server.revision)
 
 
 def _change_of(method: str, params: Any) -> Change | None:

@@ -1,5 +1,8 @@
 """Calling a tool: look up, check, record, call, screen, record.
 
+What the configs of the server say is asked before the server hears of anything; each call that they let through takes
+from their rates, also if its arguments turn out not to fit.
+
 A tool that does not declare itself read-only or idempotent has its `requested` event on disk before the server hears
 of the call. If this process dies then, whoever asks for the same call again learns that it was interrupted; the tool
 is not called a second time behind anybody's back. Calls of other tools are recorded afterwards, in batches.
@@ -8,12 +11,14 @@ is not called a second time behind anybody's back. Calls of other tools are reco
 import asyncio
 import datetime as dt
 import logging
+import random
 import time
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
+from services.mcp_gateway.app.policy import Policies, check_allowed
 from services.mcp_gateway.app.ports import (
     ArgumentCheck,
     CallUnit,
@@ -37,6 +42,9 @@ from services.mcp_gateway.domain.call import (
     output_of,
     tool_said,
 )
+from services.mcp_gateway.domain.events import ToolCallRequested
+from services.mcp_gateway.domain.policy import Policy
+from services.mcp_gateway.domain.retry import pause
 from services.mcp_gateway.domain.screening import Finding, screen_result
 from services.mcp_gateway.domain.server import Server
 from services.mcp_gateway.errors import (
@@ -50,7 +58,7 @@ from services.mcp_gateway.errors import (
     ToolTimeout,
 )
 from services.mcp_gateway.limits import CALL_SECONDS_DEFAULT, CALL_SECONDS_MAX, RECORD_WAIT_SECONDS
-from shared.errors import PlatformError, Unavailable
+from shared.errors import PlatformError, RateLimited, Unavailable
 from shared.eventstore.errors import ConcurrentAppend
 from shared.ids import new_id
 from shared.scope import TenantScope
@@ -66,6 +74,7 @@ class ToolCalls:
     def __init__(
         self,
         servers: Servers,
+        policies: Policies,
         upstreams: Upstreams,
         trust: Trust,
         records: Records,
@@ -74,6 +83,7 @@ class ToolCalls:
         observe_finding: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._servers = servers
+        self._policies = policies
         self._upstreams = upstreams
         self._trust = trust
         self._records = records
@@ -85,14 +95,16 @@ class ToolCalls:
         """Call a tool of one of the tenant's servers and return how it ended, well or not.
 
         `relay` is the way back to the MCP client that asks, if one does. A cancelled call is recorded as such.
-        Raises `NotFound` for an unknown server and `Unavailable` when calls cannot be recorded now: neither leaves a
-        record, and nothing was called.
+        Raises `NotFound` for an unknown server and `Unavailable` when calls cannot be recorded or their rules cannot be
+        known now: neither leaves a record, and nothing was called.
         """
         server = await self._servers.find(scope, request.server)
+        policy = await self._policies.of(scope, server.id, request.agent_id, request.profile)
         self._records.admit()
-        call = _Call(request, server, relay)
+        call = _Call(request, policy.used(server), policy, relay)
         outcome = await self._run(scope, call)
-        self._observe("ok" if outcome.failure is None else outcome.failure.code, call.elapsed_ms / 1000.0)
+        ended_as = "ok" if outcome.failure is None else outcome.failure.code
+        self._observe(ended_as, call.elapsed_ms / 1000.0, call.attempts)
         for finding in call.findings:
             self._observe_finding(finding.rule)
         return outcome
@@ -102,24 +114,24 @@ class ToolCalls:
         try:
             tool = await self._accept(scope, call)
         except PlatformError as refusal:
-            if isinstance(refusal, ArgumentsTooLarge):
+            if isinstance(refusal, ArgumentsTooLarge | RateLimited):  # so that a flood does not fill the disk
                 call.request = msgspec.structs.replace(call.request, arguments={})
             return await self._refuse(scope, call, _failure_of(refusal))
         if tool.repeatable:
             try:
-                outcome = await self._call(call)
+                outcome = await self._call_repeatedly(scope, call)
             except asyncio.CancelledError:
                 self._record_whole(scope, call, call.failed(_CANCELLED), tool.definition_hash)
                 raise
             self._record_whole(scope, call, outcome, tool.definition_hash)
             return outcome
-        begun = requested(request, server, tool.definition_hash, call.started_at)
+        begun = call.requested(tool.definition_hash)
         try:
             await self._records.write(unit(scope, request, server, call.started_at, [(1, begun)], None))
         except ConcurrentAppend:
             return await self._earlier(scope, call)
         try:
-            outcome = await self._call(call)
+            outcome = await self._call(call, call.tool_seconds)
         except asyncio.CancelledError:
             self._records.write_later(self._end_of(scope, call, call.failed(as_sent(_CANCELLED))))
             raise
@@ -132,6 +144,8 @@ class ToolCalls:
         check_size(request.arguments)
         if server.status != "active":
             raise ServerDisabled(f"The server {server.definition.slug!r} is switched off.")
+        check_allowed(call.policy, request.tool_name, request.profile)
+        self._policies.admit(scope, call.policy)
         vetted = (await self._tools(scope, call)).get(request.tool_name)
         if vetted is None:
             raise ToolNotFound(
@@ -179,10 +193,33 @@ class ToolCalls:
             return await self._earlier(scope, call)
         return msgspec.structs.replace(outcome, position=position)
 
-    async def _call(self, call: "_Call") -> CallOutcome:
+    async def _call_repeatedly(self, scope: TenantScope, call: "_Call") -> CallOutcome:
+        """Call a tool that may be repeated, again as often as its configs say, all within the time of one call.
+
+        Each time takes from the rates as the first did.
+        """
+        seconds = call.tool_seconds
+        until = time.perf_counter() + seconds
+        while True:
+            outcome = await self._call(call, seconds)
+            failure = outcome.failure
+            if failure is None or failure.code not in RETRYABLE or call.attempts > call.policy.max_retries:
+                return outcome
+            wait = pause(call.attempts, failure.details.get("retry_after"), random.random())  # noqa: S311 - no secret
+            if wait >= until - time.perf_counter():
+                return outcome
+            await asyncio.sleep(wait)
+            try:
+                self._policies.admit(scope, call.policy)
+            except RateLimited:
+                return outcome
+            call.attempts += 1
+            seconds = max(0.001, until - time.perf_counter())
+
+    async def _call(self, call: "_Call", seconds: float) -> CallOutcome:
         try:
             answer = await self._upstreams.call(
-                call.server, call.request.tool_name, call.request.arguments, call.tool_seconds, call.relay
+                call.server, call.request.tool_name, call.request.arguments, seconds, call.relay
             )
         except PlatformError as error:
             return call.failed(_failure_of(error))
@@ -247,18 +284,19 @@ class ToolCalls:
 
     @staticmethod
     def _whole(scope: TenantScope, call: "_Call", outcome: CallOutcome, digest: str | None) -> CallUnit:
-        begun = requested(call.request, call.server, digest, call.started_at)
-        events = [(1, begun), (2, ended(outcome))]
+        events = [(1, call.requested(digest)), (2, ended(outcome))]
         return unit(scope, call.request, call.server, call.started_at, events, outcome)
 
 
 class _Call:
-    """One call under way, and its clock."""
+    """One call under way, and its clock. `server` is as it is used under `policy`."""
 
-    def __init__(self, request: CallRequest, server: Server, relay: Relay | None) -> None:
+    def __init__(self, request: CallRequest, server: Server, policy: Policy, relay: Relay | None) -> None:
         self.request = request
         self.server = server
+        self.policy = policy
         self.relay = relay
+        self.attempts = 1
         self.answer: ToolAnswer | None = None
         self.findings: tuple[Finding, ...] = ()
         self.started_at = dt.datetime.now(dt.UTC)
@@ -271,8 +309,12 @@ class _Call:
 
     @property
     def tool_seconds(self) -> float:
-        """How long the tool may take: what the caller says, what the server's owner says, or what is left if less."""
-        named = (self.request.timeout_seconds, self.server.definition.config.timeout_seconds)
+        """How long the tool may take: the least of what the caller, the server's owner and configs say, and is left."""
+        named = (
+            self.request.timeout_seconds,
+            self.server.definition.config.timeout_seconds,
+            self.policy.timeout_seconds,
+        )
         said = [seconds for seconds in named if seconds is not None]
         if not said and self.request.deadline is None:
             said = [CALL_SECONDS_DEFAULT]
@@ -281,6 +323,10 @@ class _Call:
     @property
     def elapsed_ms(self) -> float:
         return (time.perf_counter() - self._began) * 1000.0
+
+    def requested(self, definition_hash: str | None) -> ToolCallRequested:
+        decided = self.policy.record(self.policy.decide(self.request.tool_name))
+        return requested(self.request, self.server, definition_hash, self.started_at, decided)
 
     def completed(self, result: Any, response_ms: float) -> CallOutcome:
         return self._ended(result, None, response_ms)
@@ -302,6 +348,7 @@ class _Call:
             response_ms=None if response_ms is None else round(response_ms, 3),
             answer=None if self.answer is None else self.answer.raw,
             findings=self.findings,
+            attempts=self.attempts,
         )
 
 

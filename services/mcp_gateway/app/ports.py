@@ -120,7 +120,7 @@ class Sessions(Protocol):
     """The running sessions."""
 
     async def forget(self, server: Server) -> None:
-        """End the sessions of this definition, once their calls are over."""
+        """End the sessions of this definition, whatever configs override of it, once their calls are over."""
         ...
 
     def state(self, server: Server) -> SessionView | None:
@@ -147,7 +147,11 @@ class Upstreams(Protocol):
         ...
 
     async def ping(self, server: Server, seconds: float) -> None:
-        """Ask for a sign of life."""
+        """Ask for a sign of life, starting the server if it does not run."""
+        ...
+
+    async def probe(self, server: Server, seconds: float) -> bool:
+        """Ask a session that lives for a sign of life, which counts as no use of it. False: there is none."""
         ...
 
 
@@ -215,8 +219,8 @@ class Records(Protocol):
         ...
 
 
-Observe = Callable[[str, float], None]
-"""Told of each call that ended: how (`ok` or the code), and its seconds."""
+Observe = Callable[[str, float, int], None]
+"""Told of each call that ended: how (`ok` or the code), its seconds, and how often it was tried."""
 
 ArgumentCheck = Callable[[str, dict[str, Any], dict[str, Any]], None]
 """Checks arguments against a schema that a definition hash names. Raises `ArgumentsInvalid` or `ToolSchemaInvalid`."""

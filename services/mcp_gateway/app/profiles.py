@@ -1,51 +1,96 @@
-"""Which servers a profile of the MCP endpoint shows: `/mcp` all of the tenant, `/mcp/<profile>` some."""
+"""What a profile of the MCP endpoint shows: `/mcp` all servers of the tenant, `/mcp/<profile>` some of them."""
 
 import time
 from collections.abc import Sequence
 from uuid import UUID
 
+import msgspec
+
+from services.mcp_gateway.app.policy import Policies
 from services.mcp_gateway.app.ports import ServerRegistry
 from services.mcp_gateway.app.reading import Reads, ServerFilter
+from services.mcp_gateway.domain.policy import Policy
 from services.mcp_gateway.domain.server import Server
 from services.mcp_gateway.limits import OFFERS_CACHED, OFFERS_FRESH_SECONDS, SERVERS_PER_TENANT_MAX
 from shared.errors import NotFound
 from shared.scope import TenantScope
 
 
-class Profiles:
-    """Looks profiles up, through a cache of seconds. A server's slug is a profile of that server alone."""
+class Shown(msgspec.Struct, frozen=True):
+    """The servers of a profile, as its callers use them, and in whose name these call.
 
-    def __init__(self, registry: ServerRegistry, reads: Reads) -> None:
+    `agent_id` and `profile` are those that configs are for; a server's slug as a profile is neither.
+    """
+
+    servers: Sequence[Server]
+    policies: dict[UUID, Policy]
+    agent_id: UUID | None = None
+    profile: str | None = None
+
+
+class Profiles:
+    """Looks profiles up. A profile is one that configs name, an agent's id, or a server's slug, in this order."""
+
+    def __init__(self, registry: ServerRegistry, reads: Reads, policies: Policies) -> None:
         self._registry = registry
         self._reads = reads
-        self._kept: dict[UUID, tuple[float, Sequence[Server]]] = {}
+        self._policies = policies
+        self._active: dict[UUID, tuple[float, Sequence[Server]]] = {}
 
     def forget(self, tenant_id: UUID) -> None:
         """Look a tenant's servers up anew."""
-        self._kept.pop(tenant_id, None)
+        self._active.pop(tenant_id, None)
 
-    async def servers(self, scope: TenantScope, profile: str | None) -> Sequence[Server]:
-        """Return the servers in the order of their registration. Raises `NotFound` for an unknown profile."""
-        servers = await self._active(scope)
+    async def resolve(self, scope: TenantScope, profile: str | None) -> Shown:
+        """Return what a profile shows, in the order of registration. Raises `NotFound` for an unknown one."""
+        servers = await self._all(scope)
         if profile is None:
-            return servers
-        shown = [server for server in servers if server.definition.slug == profile]
-        if not shown:
+            return await self._shown(scope, servers)
+        named = set(await self._policies.profile_servers(scope, profile))
+        if named:
+            return await self._shown(scope, [s for s in servers if s.id in named], profile=profile)
+        agent_id = _as_id(profile)
+        if agent_id is not None:
+            return await self._shown(scope, servers, agent_id=agent_id)
+        own = [server for server in servers if server.definition.slug == profile]
+        if not own:
             raise NotFound(f"There is no profile {profile[:80]!r} of the MCP endpoint.")
-        return shown
+        return await self._shown(scope, own)
 
     async def known(self, scope: TenantScope, profile: str) -> None:
         """Raise `NotFound` unless the tenant has this profile."""
-        await self.servers(scope, profile)
+        await self.resolve(scope, profile)
 
-    async def _active(self, scope: TenantScope) -> Sequence[Server]:
-        until, servers = self._kept.get(scope.tenant_id, (0.0, ()))
+    async def servers(self, scope: TenantScope, profile: str | None) -> Sequence[Server]:
+        """Return the servers of a profile. Raises `NotFound` for an unknown one."""
+        return (await self.resolve(scope, profile)).servers
+
+    async def _shown(
+        self,
+        scope: TenantScope,
+        servers: Sequence[Server],
+        agent_id: UUID | None = None,
+        profile: str | None = None,
+    ) -> Shown:
+        policies = {server.id: await self._policies.of(scope, server.id, agent_id, profile) for server in servers}
+        used = [policies[server.id].used(server) for server in servers if policies[server.id].enabled]
+        return Shown(used, policies, agent_id, profile)
+
+    async def _all(self, scope: TenantScope) -> Sequence[Server]:
+        until, servers = self._active.get(scope.tenant_id, (0.0, ()))
         if until > time.monotonic():
             return servers
         await self._registry.furnish(scope)
         rows, _ = await self._reads.servers(scope, ServerFilter(status="active"), SERVERS_PER_TENANT_MAX)
         servers = [row.server for row in rows]
-        if len(self._kept) >= OFFERS_CACHED:
-            self._kept.clear()
-        self._kept[scope.tenant_id] = (time.monotonic() + OFFERS_FRESH_SECONDS, servers)
+        if len(self._active) >= OFFERS_CACHED:
+            self._active.clear()
+        self._active[scope.tenant_id] = (time.monotonic() + OFFERS_FRESH_SECONDS, servers)
         return servers
+
+
+def _as_id(profile: str) -> UUID | None:
+    try:
+        return UUID(profile)
+    except ValueError:
+        return None

@@ -18,8 +18,14 @@ from shared.scope import TenantScope
 from shared.telemetry.trace import current_trace_id, current_traceparent
 
 
-def requested(request: CallRequest, server: Server, definition_hash: str | None, at: dt.datetime) -> ToolCallRequested:
-    """Return the event of a call's beginning."""
+def requested(
+    request: CallRequest,
+    server: Server,
+    definition_hash: str | None,
+    at: dt.datetime,
+    policy: dict[str, Any] | None = None,
+) -> ToolCallRequested:
+    """Return the event of a call's beginning. `policy` is what was decided, as `Policy.record` gives it."""
     return ToolCallRequested(
         server_id=server.id,
         tool_name=request.tool_name,
@@ -32,6 +38,8 @@ def requested(request: CallRequest, server: Server, definition_hash: str | None,
         attempt=request.attempt,
         parent_id=request.parent_id,
         timeout_seconds=request.timeout_seconds,
+        profile=request.profile,
+        policy=policy or {},
     )
 
 
@@ -47,6 +55,7 @@ def ended(outcome: CallOutcome) -> ToolCallCompleted | ToolCallFailed:
             response_ms=outcome.response_ms or 0.0,
             completed_at=outcome.completed_at,
             findings=list(outcome.findings),
+            attempts=outcome.attempts,
         )
     return ToolCallFailed(
         server_id=outcome.server_id,
@@ -61,6 +70,7 @@ def ended(outcome: CallOutcome) -> ToolCallCompleted | ToolCallFailed:
         if failure.faults
         else failure.details,
         findings=list(outcome.findings),
+        attempts=outcome.attempts,
     )
 
 
@@ -99,7 +109,7 @@ def unit(
         failure.message[:CALL_TEXT_MAX_CHARS].replace("\0", "") if failure else None,
         outcome.duration_ms if outcome else None,
         outcome.response_ms if outcome else None,
-        request.attempt,
+        request.attempt + (outcome.attempts - 1 if outcome else 0),
         request.parent_id,
         at,
         outcome.completed_at if outcome else None,
@@ -131,4 +141,5 @@ def outcome_of(events: list[RecordedEvent]) -> CallOutcome | None:
         response_ms=end.response_ms,
         position=events[-1].position,
         findings=tuple(end.findings),
+        attempts=end.attempts,
     )

@@ -9,6 +9,8 @@ from uuid import UUID
 
 import msgspec
 
+from services.mcp_gateway.app.health import Healths
+from services.mcp_gateway.app.policy import Policies
 from services.mcp_gateway.app.ports import Upstreams
 from services.mcp_gateway.app.trust import Trust, VettedTool
 from services.mcp_gateway.domain.server import Server
@@ -20,9 +22,9 @@ from shared.scope import TenantScope
 class Sighting(msgspec.Struct, frozen=True):
     """How a server was found."""
 
-    health_status: Literal["healthy", "unhealthy"]
+    health_status: Literal["healthy", "degraded", "unhealthy"]
     checked_at: dt.datetime
-    latency_ms: float
+    latency_ms: float | None
     error_message: str | None = None
     error_code: str | None = None
 
@@ -48,16 +50,21 @@ class SightingStore(Protocol):
 
 
 class Sightings:
-    """Discovery and health checks."""
+    """Discovery and health checks. Servers are looked at as the rules for the whole tenant have them used."""
 
-    def __init__(self, upstreams: Upstreams, trust: Trust, store: SightingStore) -> None:
+    def __init__(
+        self, upstreams: Upstreams, trust: Trust, store: SightingStore, policies: Policies, healths: Healths
+    ) -> None:
         self._upstreams = upstreams
         self._trust = trust
         self._store = store
+        self._policies = policies
+        self._healths = healths
 
     async def discover(self, scope: TenantScope, server: Server) -> Offer:
         """Return what a server offers, starting it if need be. Raises what that raises."""
-        tools = list((await self._trust.tools(scope, server)).values())
+        policy = await self._policies.of(scope, server.id)
+        tools = list((await self._trust.tools(scope, policy.used(server))).values())
         kept = [
             {
                 "name": _plain(tool.name),
@@ -83,15 +90,31 @@ class Sightings:
         return list(await asyncio.gather(*(look(server) for server in servers)))
 
     async def check(self, scope: TenantScope, server: Server) -> Sighting:
-        """Ask a server for a sign of life and keep what came of it."""
+        """Ask a server for a sign of life, starting it if need be, and keep what came of it."""
+        used = (await self._policies.of(scope, server.id)).used(server)
         began = time.perf_counter()
         error: PlatformError | None = None
         try:
-            await self._upstreams.ping(server, HEALTH_CHECK_SECONDS)
+            await self._upstreams.ping(used, HEALTH_CHECK_SECONDS)
         except PlatformError as failure:
             error = failure
+        return await self._keep(scope, server, began, error)
+
+    async def probe(self, scope: TenantScope, server: Server) -> None:
+        """Ask a server that runs, in the way in which it is used, for a sign of life, and keep what came of it."""
+        began = time.perf_counter()
+        error: PlatformError | None = None
+        try:
+            if not await self._upstreams.probe(server, HEALTH_CHECK_SECONDS):
+                return
+        except PlatformError as failure:
+            error = failure
+        await self._keep(scope, server, began, error)
+
+    async def _keep(self, scope: TenantScope, server: Server, began: float, error: PlatformError | None) -> Sighting:
+        found = self._healths.status(server) or "healthy"
         seen = Sighting(
-            "healthy" if error is None else "unhealthy",
+            "unhealthy" if error is not None and found == "healthy" else found,
             dt.datetime.now(dt.UTC),
             round((time.perf_counter() - began) * 1000.0, 3),
             _plain(error.message)[:CALL_TEXT_MAX_CHARS] if error else None,

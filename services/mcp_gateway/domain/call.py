@@ -58,7 +58,7 @@ class CallOutcome(msgspec.Struct, frozen=True):
 
     `position` is that of its end in the log, if that was on disk before the caller heard of it. `answer` is what the
     server wrote, if this very call got an answer from an MCP server. `findings` are what the screening of the result
-    found.
+    found. `attempts` counts how often the gateway tried it.
     """
 
     id: UUID
@@ -73,6 +73,7 @@ class CallOutcome(msgspec.Struct, frozen=True):
     position: int | None = None
     answer: msgspec.Raw | None = None
     findings: tuple[Finding, ...] = ()
+    attempts: int = 1
 
 
 def as_sent(failure: CallFailure) -> CallFailure:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from services.mcp_gateway.domain.config import ConfigDefinition
 from services.mcp_gateway.domain.diff import Change
 from services.mcp_gateway.domain.screening import Finding
 from services.mcp_gateway.domain.server import ServerDefinition
@@ -88,10 +89,50 @@ class ToolReleased(DomainEvent, frozen=True):
     dismissed_by: str | None = None
 
 
+class ConfigCreated(DomainEvent, frozen=True):
+    """The use of a server has rules of its own, for the whole tenant, an agent or a profile."""
+
+    TYPE: ClassVar[str] = "mcp.config-created.v1"
+    PUBLIC: ClassVar[bool] = True
+    definition: ConfigDefinition
+
+
+class ConfigChanged(DomainEvent, frozen=True):
+    """The rules are others. `revision` grows when sessions have to begin anew for that."""
+
+    TYPE: ClassVar[str] = "mcp.config-changed.v1"
+    PUBLIC: ClassVar[bool] = True
+    definition: ConfigDefinition
+    revision: int
+
+
+class ConfigRemoved(DomainEvent, frozen=True):
+    """The rules do not hold any more, or their server is gone."""
+
+    TYPE: ClassVar[str] = "mcp.config-removed.v1"
+    PUBLIC: ClassVar[bool] = True
+    server_id: UUID
+
+
+class ServerHealthChanged(DomainEvent, frozen=True):
+    """One gateway process finds a server `healthy`, `degraded` or `unhealthy` that it found otherwise before.
+
+    Each process has a stream of its own for each server. `code` is of what it saw last.
+    """
+
+    TYPE: ClassVar[str] = "mcp.server-health-changed.v1"
+    PUBLIC: ClassVar[bool] = True
+    server_id: UUID
+    health_status: str
+    before: str
+    seen_at: dt.datetime
+    code: str | None = None
+
+
 class ToolCallRequested(DomainEvent, frozen=True):
     """A call was accepted. For a tool that acts, this is durable before the tool hears of it.
 
-    `policy` says what was decided about it, and by which rules.
+    `policy` is what the configs of its server say of it, empty where there are none.
     """
 
     TYPE: ClassVar[str] = "mcp.tool-call-requested.v1"
@@ -106,13 +147,15 @@ class ToolCallRequested(DomainEvent, frozen=True):
     attempt: int = 1
     parent_id: UUID | None = None
     timeout_seconds: float | None = None
+    profile: str | None = None
     policy: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class ToolCallCompleted(DomainEvent, frozen=True):
     """The tool gave a result. Times are milliseconds: of the whole call, and of the server's part in it.
 
-    `findings` are what the screening of the result found, here as in a failure.
+    `findings` are what the screening of the result found, `attempts` how often the gateway tried the call; here as in
+    a failure.
     """
 
     TYPE: ClassVar[str] = "mcp.tool-call-completed.v1"
@@ -124,6 +167,7 @@ class ToolCallCompleted(DomainEvent, frozen=True):
     response_ms: float
     completed_at: dt.datetime
     findings: list[Finding] = msgspec.field(default_factory=list)
+    attempts: int = 1
 
 
 class ToolCallFailed(DomainEvent, frozen=True):
@@ -141,6 +185,7 @@ class ToolCallFailed(DomainEvent, frozen=True):
     response_ms: float | None = None
     details: dict[str, Any] = msgspec.field(default_factory=dict)
     findings: list[Finding] = msgspec.field(default_factory=list)
+    attempts: int = 1
 
 
 CATALOGUE = EventCatalogue(
@@ -151,6 +196,10 @@ CATALOGUE = EventCatalogue(
         ToolApproved,
         ToolQuarantined,
         ToolReleased,
+        ServerHealthChanged,
+        ConfigCreated,
+        ConfigChanged,
+        ConfigRemoved,
         ToolCallRequested,
         ToolCallCompleted,
         ToolCallFailed,

@@ -51,7 +51,10 @@ class ServerDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Server(msgspec.Struct, frozen=True):
-    """A server of the registry. `revision` names the way to start it; `stream_version` is its last event's."""
+    """A server of the registry. `revision` names the way to start it; `stream_version` is its last event's.
+
+    `identity` sets sessions apart that begin with the same revision and are not the same for all callers.
+    """
 
     tenant_id: UUID
     id: UUID
@@ -61,6 +64,7 @@ class Server(msgspec.Struct, frozen=True):
     stream_version: int
     created_at: dt.datetime
     updated_at: dt.datetime
+    identity: str = ""
 
     @property
     def bundled(self) -> bool:

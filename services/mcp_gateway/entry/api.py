@@ -3,8 +3,10 @@
 from litestar import Litestar
 
 from services.mcp_gateway.app.calls import ToolCalls
+from services.mcp_gateway.app.configs import ConfigStore
 from services.mcp_gateway.app.ports import Records
 from services.mcp_gateway.app.trust import Trust
+from services.mcp_gateway.entry.configs_api import CONFIG_ROUTES
 from services.mcp_gateway.entry.definitions_api import DEFINITION_ROUTES
 from services.mcp_gateway.entry.executions_api import EXECUTION_ROUTES
 from services.mcp_gateway.entry.servers_api import SERVER_ROUTES, Gateway
@@ -14,19 +16,22 @@ from shared.http.problems import register_statuses
 from shared.runtime import Runtime
 
 
-def make_api(rt: Runtime, gateway: Gateway, trust: Trust, calls: ToolCalls, records: Records) -> Litestar:
+def make_api(
+    rt: Runtime, gateway: Gateway, trust: Trust, configs: ConfigStore, calls: ToolCalls, records: Records
+) -> Litestar:
     """Return the application."""
     register_statuses(STATUSES)
     return make_app(
         rt.service,
         "MCP gateway",
-        [*SERVER_ROUTES, *DEFINITION_ROUTES, *EXECUTION_ROUTES],
+        [*SERVER_ROUTES, *DEFINITION_ROUTES, *CONFIG_ROUTES, *EXECUTION_ROUTES],
         verifier=rt.verifier,
         registry=rt.registry,
         readiness=rt.readiness,
         state={
             "gateway": gateway,
             "trust": trust,
+            "configs": configs,
             "calls": calls,
             "records": records,
             "views": gateway.views,

@@ -8,6 +8,7 @@ from litestar import Request, Response, delete, get, patch, post
 from litestar.datastructures import State
 from litestar.params import Parameter
 
+from services.mcp_gateway.app.health import Healths
 from services.mcp_gateway.app.ports import LaunchRules, ServerRegistry, Sessions
 from services.mcp_gateway.app.reading import Reads, ServerFilter, ServerRow
 from services.mcp_gateway.app.sightings import Sightings
@@ -48,6 +49,7 @@ class Gateway(msgspec.Struct, frozen=True):
     registry: ServerRegistry
     views: Reads
     sightings: Sightings
+    healths: Healths
     sessions: Sessions
     launch_rules: LaunchRules
 
@@ -190,22 +192,25 @@ async def list_health(caller: TenantScope, state: State) -> HealthList:
     rows, total = await gateway.views.servers(caller, ServerFilter(), SERVERS_PER_TENANT_MAX)
     seen = [_health(gateway, row) for row in rows]
     count = [server.health_status for server in seen].count
-    return HealthList(seen, total, count("healthy"), count("unhealthy"), count("unknown"))
+    return HealthList(seen, total, count("healthy"), count("unhealthy"), count("unknown"), count("degraded"))
 
 
 def _health(gateway: Gateway, row: ServerRow) -> ServerHealth:
     state = gateway.sessions.state(row.server)
+    failing = gateway.healths.status(row.server) or "healthy"
     return ServerHealth(
         server_id=row.server.id,
         name=row.server.definition.name,
         slug=row.server.definition.slug,
-        health_status=row.health_status,
+        health_status=row.health_status if failing == "healthy" else failing,
         last_health_check=row.checked_at,
         latency_ms=row.latency_ms,
         error_message=row.error_message,
         session_alive=state is not None and state.alive,
         calls_in_flight=state.in_flight if state is not None else 0,
         retry_after_s=round(state.retry_after_s, 3) if state is not None else 0.0,
+        circuit=gateway.healths.circuit(row.server),
+        latency=gateway.healths.latency(row.server),
     )
 
 

@@ -1,7 +1,7 @@
 """The JSON of the gateway's API."""
 
 import datetime as dt
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -10,6 +10,7 @@ from services.mcp_gateway.app.reading import CallRow, ServerRow
 from services.mcp_gateway.app.sightings import Offer
 from services.mcp_gateway.app.trust import VettedTool
 from services.mcp_gateway.domain.call import CallOutcome
+from services.mcp_gateway.domain.latencies import Percentiles
 from services.mcp_gateway.domain.screening import Finding
 from services.mcp_gateway.domain.server import ServerConfig, ServerDefinition, ServerType, Status, Visibility, slug_of
 from services.mcp_gateway.limits import CALL_SECONDS_MAX, TOOL_NAME_MAX_CHARS
@@ -135,7 +136,7 @@ class Discovery(msgspec.Struct, frozen=True):
 
 
 class ServerHealth(msgspec.Struct, frozen=True):
-    """How a server was last seen, and its session in this process."""
+    """How a server was last seen, and what this process knows: its session, its breaker, the times of its calls."""
 
     server_id: UUID
     name: str
@@ -147,6 +148,8 @@ class ServerHealth(msgspec.Struct, frozen=True):
     session_alive: bool = False
     calls_in_flight: int = 0
     retry_after_s: float = 0.0
+    circuit: Literal["closed", "open", "half_open"] = "closed"
+    latency: Percentiles | None = None
 
 
 class HealthList(msgspec.Struct, frozen=True):
@@ -157,6 +160,7 @@ class HealthList(msgspec.Struct, frozen=True):
     healthy: int
     unhealthy: int
     unknown: int
+    degraded: int = 0
 
 
 class ExecuteRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -299,7 +303,7 @@ def execution_view(row: CallRow) -> ExecutionView:
         execution_time_ms=row.duration_ms,
         server_response_time_ms=row.response_ms,
         retry_count=max(0, row.attempt - 1),
-        is_retry=row.attempt > 1,
+        is_retry=row.parent_id is not None,
         parent_execution_id=row.parent_id,
         agent_id=row.agent_id,
         conversation_id=row.conversation_id,

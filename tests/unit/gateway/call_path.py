@@ -8,10 +8,12 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from services.mcp_gateway.app.calls import ToolCalls
+from services.mcp_gateway.app.policy import Policies, TenantConfigs
 from services.mcp_gateway.app.ports import KnownTool, ToolAnswer
 from services.mcp_gateway.app.relay import Relay
 from services.mcp_gateway.app.trust import Trust
 from services.mcp_gateway.domain.call import CallOutcome, CallRequest
+from services.mcp_gateway.domain.config import Config, ConfigDefinition
 from services.mcp_gateway.domain.server import Server, ServerConfig, ServerDefinition
 from services.mcp_gateway.entry.consumer import ToolTasks
 from shared.bus.tasks import Task, TaskResult, task_id_of
@@ -39,6 +41,7 @@ class Upstream:
 
     def __init__(self) -> None:
         self.calls: list[float] = []
+        self.servers: list[Server] = []
         self.start_failure: Exception | None = None
         self.starting = 0.0
         self.answer: Callable[[], dict[str, Any]] = lambda: {"done": True}
@@ -55,13 +58,17 @@ class Upstream:
         return self.listing
 
     async def call(
-        self, _: Server, __: str, ___: dict[str, Any], seconds: float, relay: Relay | None = None
+        self, server: Server, _: str, __: dict[str, Any], seconds: float, relay: Relay | None = None
     ) -> ToolAnswer:
         assert relay is None
         self.calls.append(seconds)
+        self.servers.append(server)
         return ToolAnswer([], self.answer(), is_error=False, duration_ms=1.0)
 
     async def ping(self, _: Server, __: float) -> None: ...
+
+    async def probe(self, _: Server, __: float) -> bool:
+        return True
 
     def fails(self, error: Exception) -> None:
         def fail() -> dict[str, Any]:
@@ -80,12 +87,26 @@ class Gateway:
         self.records = recording(self.log)
         self.pins = PinsInMemory()
         self.trust = Trust(self.upstream, self.pins)
+        self.configs: list[Config] = []
+        self.observed: list[tuple[str, int]] = []
         self.calls = ToolCalls(
-            self, self.upstream, self.trust, self.records, lambda _, __, ___: None, lambda _, __: None
+            self, Policies(self), self.upstream, self.trust, self.records, lambda _, __, ___: None, self._observe
         )
 
     async def find(self, _: TenantScope, __: str) -> Server:
         return self.server
+
+    async def of_tenant(self, _: TenantScope) -> TenantConfigs:
+        return TenantConfigs(self.configs)
+
+    def rule(self, **said: Any) -> Config:
+        """Add a config of the server."""
+        config = Config(TENANT, uuid4(), ConfigDefinition(self.server.id, **said), 1, 1, NOW, NOW)
+        self.configs.append(config)
+        return config
+
+    def _observe(self, outcome: str, _: float, attempts: int) -> None:
+        self.observed.append((outcome, attempts))
 
     async def execute(self, tool: str, **more: Any) -> CallOutcome:
         call = {"id": uuid4(), "server": "s", "tool_name": tool, "arguments": {}, **more}

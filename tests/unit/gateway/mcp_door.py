@@ -11,7 +11,9 @@ import msgspec
 from services.mcp_gateway.app.calls import ToolCalls
 from services.mcp_gateway.app.changes import Change, Changes
 from services.mcp_gateway.app.offers import Offers
+from services.mcp_gateway.app.policy import Policies, TenantConfigs
 from services.mcp_gateway.app.ports import KnownTool, ServerFacts, ToolAnswer
+from services.mcp_gateway.app.profiles import Shown
 from services.mcp_gateway.app.relay import Client, Relay
 from services.mcp_gateway.app.trust import Trust
 from services.mcp_gateway.domain.rpc import RpcError, RpcFailed
@@ -124,13 +126,27 @@ class Door:
         self.sessions = Sessions()
         self.held = HeldCalls()
         trust = Trust(self.upstream, PinsInMemory())
-        calls = ToolCalls(self, self.upstream, trust, recording(self.log), lambda _, __, ___: None, lambda _, __: None)
+        calls = ToolCalls(
+            self,
+            Policies(self),
+            self.upstream,
+            trust,
+            recording(self.log),
+            lambda _, __, ___: None,
+            lambda _, __, ___: None,
+        )
         offers = Offers(self._servers, self._tools, self.upstream)
         self.changes.listen_to_all(offers.forget)
-        methods = Methods(offers, self.upstream, CallTool(offers, calls))
+        methods = Methods(offers, self.upstream, CallTool(offers, self, calls))  # type: ignore[arg-type]
         self.modern = ModernEra(methods, self.changes, self.held)
         self.handshake = HandshakeEra(methods, self.changes, self.sessions)
         self.endpoint = McpEndpoint(Verifier(Keys()), self._known, self.modern, self.handshake, hosts)
+
+    async def of_tenant(self, _: TenantScope) -> TenantConfigs:
+        return TenantConfigs([])
+
+    async def resolve(self, _: TenantScope, __: str | None) -> Shown:
+        return Shown([self.server], {})
 
     async def find(self, _: TenantScope, __: str) -> Server:
         return self.server

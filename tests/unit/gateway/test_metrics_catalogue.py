@@ -15,11 +15,12 @@ NOW = dt.datetime.now(dt.UTC)
 def test_every_metric_of_the_service_is_in_its_catalogue() -> None:
     registry = CollectorRegistry()
     metrics = Metrics(registry)
-    metrics.watch(records_pending=lambda: 3, sessions_alive=lambda: 2)
-    metrics.observe_call("ok", 0.01)
     metrics.observe_pins(ToolQuarantined(uuid4(), "add", "0", {}, "changed", NOW, findings=[Finding("a", "b", "c")]))
     metrics.observe_pins(ToolReleased(uuid4(), "add", "0", NOW))
     metrics.observe_result("secrecy")
+    metrics.watch(records_pending=lambda: 3, sessions_alive=lambda: 2, left_alone=lambda: 1)
+    metrics.observe_call("ok", 0.01, 3)
+    metrics.observe_health("unhealthy")
     found = {family.name: family for family in registry.collect()}
     assert set(found) == {
         "agentic_mcp_tool_calls",
@@ -28,10 +29,16 @@ def test_every_metric_of_the_service_is_in_its_catalogue() -> None:
         "agentic_mcp_sessions_alive",
         "agentic_mcp_tools_quarantined",
         "agentic_mcp_findings",
+        "agentic_mcp_call_repeats",
+        "agentic_mcp_health_changes",
+        "agentic_mcp_servers_left_alone",
     }
     assert registry.get_sample_value("agentic_mcp_tools_quarantined_total", {"reason": "changed"}) == 1
     for kind, rule in (("definition", "a"), ("result", "secrecy")):
         assert registry.get_sample_value("agentic_mcp_findings_total", {"kind": kind, "rule": rule}) == 1
     assert registry.get_sample_value("agentic_mcp_tool_calls_total", {"outcome": "ok"}) == 1
+    assert registry.get_sample_value("agentic_mcp_call_repeats_total") == 2
+    assert registry.get_sample_value("agentic_mcp_health_changes_total", {"health_status": "unhealthy"}) == 1
+    assert registry.get_sample_value("agentic_mcp_servers_left_alone") == 1
     assert registry.get_sample_value("agentic_mcp_records_pending") == 3
     assert registry.get_sample_value("agentic_mcp_sessions_alive") == 2

@@ -25,12 +25,14 @@ from services.mcp_gateway.limits import (
 class SessionKey(msgspec.Struct, frozen=True):
     """Whose session with what. A changed definition, its credentials among it, is another session.
 
-    `client` is the `place` of a client that needs a session of its own.
+    `identity` sets sessions apart that begin with the same definition and are not the same for all callers; `client`
+    is the `place` of a client that needs a session of its own.
     """
 
     tenant_id: UUID
     server_id: UUID
     version: int
+    identity: str = ""
     client: str = ""
 
 

@@ -17,6 +17,7 @@ from services.mcp_gateway.adapters.mcp.place import Place, PoolBounds, SessionKe
 from services.mcp_gateway.app.relay import Client, Relay
 from services.mcp_gateway.errors import CommandNotAllowed, ServerBusy, ServerUnavailable
 from services.mcp_gateway.limits import START_SECONDS
+from shared.errors import PlatformError
 
 _log = logging.getLogger(__name__)
 
@@ -128,6 +129,23 @@ class SessionPool:
             place = self._places[key] = Place(key, launch, self._bounds, _now(), client)
         await self.running(place)
         return PooledSession(self, place)
+
+    async def probe(self, key: SessionKey, seconds: float) -> bool:
+        """Ask a live session for a sign of life, which counts as no use of it. False: there is none, or no more.
+
+        Raises what `Session.ping` raises.
+        """
+        place = self._places.get(key)
+        session = place.session if place is not None else None
+        if place is None or session is None or not session.alive:
+            return False
+        try:
+            await session.ping(seconds)
+        except PlatformError:
+            if place.evicted:
+                return False
+            raise
+        return True
 
     async def evict(self, key: SessionKey) -> None:
         """Forget the sessions of a key, whatever their client.

@@ -4,7 +4,8 @@ from services.mcp_gateway.app.calls import ToolCalls
 from services.mcp_gateway.app.changes import Changes
 from services.mcp_gateway.app.offers import Offers
 from services.mcp_gateway.app.ports import ServerRequests
-from services.mcp_gateway.entry.mcp.endpoint import Known, McpEndpoint, keep_sessions
+from services.mcp_gateway.app.profiles import Profiles
+from services.mcp_gateway.entry.mcp.endpoint import McpEndpoint, keep_sessions
 from services.mcp_gateway.entry.mcp.handshake import HandshakeEra
 from services.mcp_gateway.entry.mcp.held import HeldCalls
 from services.mcp_gateway.entry.mcp.methods import Methods
@@ -20,15 +21,15 @@ def make_endpoint(
     offers: Offers,
     requests: ServerRequests,
     changes: Changes,
-    known: Known,
+    profiles: Profiles,
     hosts: str,
 ) -> McpEndpoint:
     """Return the application for `/mcp`, with its background work."""
-    methods = Methods(offers, requests, CallTool(offers, calls))
+    methods = Methods(offers, requests, CallTool(offers, profiles, calls))
     sessions, held = Sessions(), HeldCalls()
     modern = ModernEra(methods, changes, held)
     handshake = HandshakeEra(methods, changes, sessions)
     closing = (modern.close, handshake.close, held.close)
     rt.background("mcp sessions", lambda: keep_sessions(sessions, rt.stopping, *closing))
     names = frozenset(name.strip().lower() for name in hosts.split(",") if name.strip())
-    return McpEndpoint(rt.verifier, known, modern, handshake, names)
+    return McpEndpoint(rt.verifier, profiles.known, modern, handshake, names)

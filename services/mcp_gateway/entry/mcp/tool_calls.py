@@ -6,6 +6,7 @@ import msgspec
 
 from services.mcp_gateway.app.calls import ToolCalls
 from services.mcp_gateway.app.offers import Offers
+from services.mcp_gateway.app.profiles import Profiles
 from services.mcp_gateway.domain.call import CallFailure, CallOutcome, CallRequest
 from services.mcp_gateway.domain.offers import Offered
 from services.mcp_gateway.domain.param_headers import param_mismatch
@@ -22,8 +23,9 @@ META_EXECUTION = "agentic-platform/executionId"
 class CallTool:
     """Calls a tool for an MCP client. A failed call is a result that says so, which the client's model can read."""
 
-    def __init__(self, offers: Offers, calls: ToolCalls) -> None:
+    def __init__(self, offers: Offers, profiles: Profiles, calls: ToolCalls) -> None:
         self._offers = offers
+        self._profiles = profiles
         self._calls = calls
 
     async def __call__(self, inbound: Inbound) -> Any:
@@ -35,13 +37,15 @@ class CallTool:
             raise refused(INVALID_PARAMS, "Invalid params: `arguments` is no object")
         tool = await self._offers.tool(inbound.scope, inbound.profile, name)
         _check_headers(inbound, tool, arguments)
+        shown = await self._profiles.resolve(inbound.scope, inbound.profile)
         request = CallRequest(
             id=new_id(),
             server=str(tool.server.id),
             tool_name=tool.own_name,
             arguments=arguments or {},
             timeout_seconds=MCP_CALL_SECONDS,
-            profile=inbound.profile,
+            agent_id=shown.agent_id,
+            profile=shown.profile,
         )
         outcome = await self._calls.execute(inbound.scope, request, inbound.relay)
         return _result(inbound, outcome)
