@@ -6,6 +6,8 @@ from uuid import UUID
 
 from faststream.nats import NatsMessage
 
+from services.mcp_gateway.adapters.catalogue import PostgresShelf
+from services.mcp_gateway.adapters.known_servers import known_servers
 from services.mcp_gateway.adapters.launching import BUNDLED_SERVERS, Launcher, read_commands
 from services.mcp_gateway.adapters.mcp.arguments import ArgumentValidator
 from services.mcp_gateway.adapters.records import CallRecords
@@ -13,6 +15,7 @@ from services.mcp_gateway.adapters.registry import Registry
 from services.mcp_gateway.adapters.upstreams import PooledUpstreams
 from services.mcp_gateway.adapters.views import Views
 from services.mcp_gateway.app.calls import ToolCalls
+from services.mcp_gateway.app.catalogue import Catalogue
 from services.mcp_gateway.app.changes import Change, Changes
 from services.mcp_gateway.app.offers import Offers, ToolsOf
 from services.mcp_gateway.app.ports import KnownTool
@@ -80,8 +83,9 @@ async def _serve(
     records.start()
     rt.on_close(records.close)
     gateway = Gateway(rt.tenants, registry, views, Sightings(upstreams, views), upstreams, launcher)
+    catalogue = Catalogue(PostgresShelf(rt.tenants, rt.waker.wake), known_servers(bundled), launcher)
     endpoint = make_endpoint(rt, calls, offers, upstreams, changes, profiles.known, settings.mcp_gateway_public_hosts)
-    await rt.serve(Paths(endpoint, make_api(rt, gateway, calls, records)))
+    await rt.serve(Paths(endpoint, make_api(rt, gateway, calls, records, catalogue)))
 
 
 def _tools_of(upstreams: PooledUpstreams) -> ToolsOf:

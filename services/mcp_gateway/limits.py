@@ -135,6 +135,27 @@ MCP_SUBSCRIPTIONS_MAX = 100
 MCP_LIST_TTL_MS = 5_000
 MCP_GONE_LOOK_SECONDS = 0.25
 
+ENTRY_SHOWN_MAX_CHARS = 300  # of what a deployment's list of commands lacks
+
+# The catalogue of servers that can be installed, whose entries come from anywhere.
+CATALOGUE_ENTRY_MAX_BYTES = 64 * KIB
+CATALOGUE_ENTRIES_PER_TENANT_MAX = 500
+CATALOGUE_WAYS_MAX = 20  # packages, and remotes, of one entry
+CATALOGUE_INPUTS_MAX = 100  # in each list or map of one way
+CATALOGUE_TEXT_MAX_CHARS = 2_000
+CATALOGUE_NAME_MAX_CHARS = 200
+CATALOGUE_TITLE_MAX_CHARS = 100
+CATALOGUE_WORD_MAX_CHARS = 255
+INSTALL_VALUES_MAX = 200
+INSTALL_REPEATS_MAX = 50
+
+# Configuration files of MCP clients.
+IMPORT_MAX_BYTES = 1 * MIB
+IMPORT_SERVERS_MAX = 100
+IMPORT_NAME_MAX_CHARS = 200
+SECRET_NAME_MAX_CHARS = 63
+CREDENTIAL_MIN_CHARS = 20  # in one run; what is shorter and says nothing by its name is taken for no credential
+
 # Calls. Above the bounds on what waits to be recorded, calls are refused before they are made.
 CALL_SECONDS_DEFAULT = 30.0
 TASK_RESULT_MAX_BYTES = 1 * MIB  # of an output as JSON; the engine takes no larger one

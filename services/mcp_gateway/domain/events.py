@@ -36,6 +36,22 @@ class ServerRemoved(DomainEvent, frozen=True):
     slug: str
 
 
+class CatalogueEntryAdded(DomainEvent, frozen=True):
+    """A tenant's catalogue has a server that can be installed; `server` is its `server.json`."""
+
+    TYPE: ClassVar[str] = "mcp.entry-added.v1"
+    PUBLIC: ClassVar[bool] = True
+    server: dict[str, Any]
+
+
+class CatalogueEntryRemoved(DomainEvent, frozen=True):
+    """The entry is not in the tenant's catalogue any more. Servers that were installed from it stay."""
+
+    TYPE: ClassVar[str] = "mcp.entry-removed.v1"
+    PUBLIC: ClassVar[bool] = True
+    name: str
+
+
 class ToolCallRequested(DomainEvent, frozen=True):
     """A call was accepted. For a tool that acts, this is durable before the tool hears of it."""
 
@@ -83,5 +99,14 @@ class ToolCallFailed(DomainEvent, frozen=True):
 
 
 CATALOGUE = EventCatalogue(
-    [ServerRegistered, ServerChanged, ServerRemoved, ToolCallRequested, ToolCallCompleted, ToolCallFailed]
+    [
+        ServerRegistered,
+        ServerChanged,
+        ServerRemoved,
+        CatalogueEntryAdded,
+        CatalogueEntryRemoved,
+        ToolCallRequested,
+        ToolCallCompleted,
+        ToolCallFailed,
+    ]
 )
