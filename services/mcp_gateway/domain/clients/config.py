@@ -1,7 +1,7 @@
 """Configuration files of MCP clients: where the servers stand in them, and what each client writes of one.
 
-Claude Desktop, Claude Code, Cursor and Windsurf have `mcpServers`; VS Code has `servers` and `inputs`, which stand below
-`mcp` in its settings.
+Claude Desktop, Claude Code, Cursor and Windsurf have `mcpServers`; VS Code has `servers` and `inputs`, which in its
+settings stand below `mcp`.
 """
 
 from typing import Any, Literal
