@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from infra.cli import output
+from infra.cli import mcp_catalogue, mcp_clients, mcp_servers, output
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
@@ -86,7 +86,11 @@ def test_it_refuses_what_it_cannot_use() -> None:
 
 @click.group()
 def mcp() -> None:
-    """Write MCP servers."""
+    """Install MCP servers, call their tools, connect clients to them, and write new ones."""
+
+
+for _command in (*mcp_servers.COMMANDS, *mcp_catalogue.COMMANDS, *mcp_clients.COMMANDS):
+    mcp.add_command(_command)
 
 
 @mcp.command(

@@ -47,7 +47,8 @@ async def test_a_file_is_looked_at_and_then_applied(client: httpx2.AsyncClient) 
     text = f"""
     {{ // Claude Desktop
       "mcpServers": {{
-        "My Server": {{ "command": {json.dumps(sys.executable)}, "args": [{json.dumps(SCRIPT)},], "autoApprove": ["x"] }},
+        "My Server": {{ "command": {json.dumps(sys.executable)}, "args": [{json.dumps(SCRIPT)},],
+                        "autoApprove": ["x"] }},
         "elsewhere": {{ "url": "https://tools.example.org/mcp", /* no key */ "headers": {{"X-Team": "red"}} }},
         "shell": {{ "command": "/bin/sh", "args": ["-c", "id"], "cwd": "/", "env": {{"LD_PRELOAD": "x"}} }},
         "calculator": {{ "url": "https://calculator.example.org/mcp" }},
