@@ -150,9 +150,11 @@ INSTALL_VALUES_MAX = 200
 INSTALL_REPEATS_MAX = 50
 
 # Configuration files of MCP clients.
-IMPORT_MAX_BYTES = 1 * MIB
+IMPORT_MAX_BYTES = 256 * KIB
 IMPORT_SERVERS_MAX = 100
 IMPORT_NAME_MAX_CHARS = 200
+IMPORT_NOTES_MAX = 20  # of what is left out of one server
+IMPORT_FAULTS_MAX = 50  # of one server
 SECRET_NAME_MAX_CHARS = 63
 CREDENTIAL_MIN_CHARS = 20  # in one run; what is shorter and says nothing by its name is taken for no credential
 

@@ -15,6 +15,7 @@ from services.mcp_gateway.domain.catalogue.ways import Choice, Way
 from services.mcp_gateway.domain.clients.placeholders import SecretNeeded
 from services.mcp_gateway.domain.server import ServerDefinition
 from services.mcp_gateway.limits import (
+    CATALOGUE_WORD_MAX_CHARS,
     IMPORT_MAX_BYTES,
     INSTALL_REPEATS_MAX,
     INSTALL_VALUES_MAX,
@@ -23,8 +24,9 @@ from services.mcp_gateway.limits import (
 from shared.errors import FieldFault
 
 Value = Annotated[str, Meta(max_length=SERVER_TEXT_MAX_CHARS)]
+Key = Annotated[str, Meta(max_length=CATALOGUE_WORD_MAX_CHARS)]
 Values = Annotated[
-    dict[str, Value | Annotated[list[Value], Meta(max_length=INSTALL_REPEATS_MAX)]], Meta(max_length=INSTALL_VALUES_MAX)
+    dict[Key, Value | Annotated[list[Value], Meta(max_length=INSTALL_REPEATS_MAX)]], Meta(max_length=INSTALL_VALUES_MAX)
 ]
 Index = Annotated[int, Meta(ge=0, le=1_000)]
 
@@ -85,7 +87,7 @@ class ImportRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     config: dict[str, Any] | Annotated[str, Meta(max_length=IMPORT_MAX_BYTES)]
     apply: bool = False
-    inputs: Annotated[dict[str, Value], Meta(max_length=INSTALL_VALUES_MAX)] = {}
+    inputs: Annotated[dict[Key, Value], Meta(max_length=INSTALL_VALUES_MAX)] = {}
 
 
 class ImportedView(msgspec.Struct, frozen=True):

@@ -1,13 +1,12 @@
 """The command line of a package: `uvx name==version …` or `npx -y name@version …`. No shell reads it."""
 
-from collections.abc import Sequence
-
 from services.mcp_gateway.domain.catalogue.filling import Filled, Filling
 from services.mcp_gateway.domain.catalogue.server_json import Argument, NamedArgument, Package, PositionalArgument
 
 # Of the runner's own arguments, those that do not change what it runs or from where it takes it.
 _UVX_ALLOWED = frozenset({"--quiet", "-q", "--python", "-p", "--no-progress"})
 _NPX_ALLOWED = frozenset({"--yes", "-y", "--quiet", "-q"})
+_SWITCH = {"true": True, "false": False}
 
 
 def uvx_line(package: Package, filling: Filling, path: str) -> list[str]:
@@ -47,22 +46,22 @@ def _words(argument: Argument, filling: Filling, path: str) -> list[str]:
         name = argument.value_hint or path
         found = filling.all_of(name, path, argument, repeated=argument.is_repeated)
         return [filled.text for filled in found if not _steers(filled, name, filling)]
+    if argument.value == "":
+        return [argument.name]
     name = argument.name.lstrip("-")
     found = filling.all_of(name, path, argument, repeated=argument.is_repeated)
-    if _is_switch(argument, found):
-        return [argument.name]
-    return [word for filled in found for word in _option(argument.name, filled, name, filling)]
+    return [word for filled in found for word in _option(argument, filled, name, filling)]
 
 
-def _is_switch(argument: NamedArgument, found: Sequence[Filled]) -> bool:
-    return argument.value == "" or (len(found) == 1 and not found[0].text)
-
-
-def _option(name: str, filled: Filled, key: str, filling: Filling) -> list[str]:
+def _option(argument: NamedArgument, filled: Filled, key: str, filling: Filling) -> list[str]:
+    if argument.format == "boolean" and filled.text in _SWITCH:
+        return [argument.name] if _SWITCH[filled.text] else []
+    if not filled.text:
+        return [argument.name] if filled.given else []
     # In one word a value cannot be taken for another option. A short option has no such form.
-    if name.startswith("--"):
-        return [f"{name}={filled.text}"]
-    return [] if _steers(filled, key, filling) else [name, filled.text]
+    if argument.name.startswith("--"):
+        return [f"{argument.name}={filled.text}"]
+    return [] if _steers(filled, key, filling) else [argument.name, filled.text]
 
 
 def _steers(filled: Filled, name: str, filling: Filling) -> bool:

@@ -10,7 +10,7 @@ import msgspec
 
 from services.mcp_gateway.domain.catalogue.server_json import Input, Template
 from services.mcp_gateway.domain.server import SECRET_OPENING
-from services.mcp_gateway.limits import INSTALL_REPEATS_MAX
+from services.mcp_gateway.limits import INSTALL_REPEATS_MAX, SERVER_TEXT_MAX_CHARS
 from shared.errors import FieldFault
 
 SECRET = re.compile(r"\{secret\.[A-Za-z_][A-Za-z0-9_]{0,62}\}")
@@ -85,6 +85,9 @@ class Filling:
 
     def joined(self, parts: list[tuple[str, bool]], path: str) -> Filled | None:
         """Return the text that parts make; of each it is known whether it was given."""
+        if sum(len(part) for part, _ in parts) > SERVER_TEXT_MAX_CHARS:
+            self.fault(path, f"At most {SERVER_TEXT_MAX_CHARS} characters are passed on.", "too_large")
+            return None
         text = "".join(part for part, _ in parts)
         # A secret is named by whoever installs, and whole: not by what the entry says around and between the values.
         if text.count(SECRET_OPENING) != sum(part.count(SECRET_OPENING) for part, given in parts if given):

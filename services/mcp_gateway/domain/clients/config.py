@@ -98,7 +98,7 @@ def _configured(name: str, raw: Any) -> Configured:
     try:
         server = msgspec.convert(raw, ConfiguredServer)
     except msgspec.ValidationError as error:
-        return Configured(name, None, f"This cannot be read: {error}.", [], [])
+        return Configured(name, None, f"This cannot be read: {error}."[:400], [], [])
     unknown = [key[:80] for key in raw if key not in _KNOWN]
     unsupported = [key for key in unknown if key in _CHANGES_WHAT_RUNS]
     return Configured(name, server, None, [key for key in unknown if key not in unsupported], unsupported)

@@ -36,7 +36,9 @@ def is_host(text: str) -> bool:
 
 def is_own_endpoint(url: str, origin: str) -> bool:
     """Whether a URL is the gateway's own at this origin: its tools would be offered through themselves."""
-    return url.startswith(origin) and f"{urlsplit(url).path}/".startswith(f"{ENDPOINT}/")
+    address = urlsplit(url)
+    there = f"{address.scheme}://{address.netloc}".lower()
+    return there == origin.lower() and f"{address.path}/".startswith(f"{ENDPOINT}/")
 
 
 def export(client: Client, origin: str, profile: str | None) -> Exported:

@@ -13,6 +13,12 @@ from services.mcp_gateway.domain.clients.config import ClientConfig, Configured,
 from services.mcp_gateway.domain.clients.credentials import is_credential, is_credential_name
 from services.mcp_gateway.domain.clients.placeholders import Reading, SecretNeeded, Secrets
 from services.mcp_gateway.domain.server import ServerConfig, ServerDefinition, ServerType, slug_of
+from services.mcp_gateway.limits import (
+    IMPORT_NOTES_MAX,
+    SERVER_ARGS_MAX,
+    SERVER_ENV_MAX,
+    SERVER_TEXT_MAX_CHARS,
+)
 from shared.errors import FieldFault
 
 _TYPES = {
@@ -23,7 +29,7 @@ _TYPES = {
     "sse": "sse",
 }
 _RUNNERS = frozenset({"npx", "uvx"})
-_ASSIGNED = re.compile(r"(-{0,2})([A-Za-z][A-Za-z0-9_-]*)=(.+)", re.DOTALL)
+_ASSIGNED = re.compile(r"-{0,2}([A-Za-z][A-Za-z0-9_-]*)(?:=|:\s*)(?P<value>.+)", re.DOTALL)
 _OPTION = re.compile(r"--?[A-Za-z][A-Za-z0-9_-]*")
 
 
@@ -49,14 +55,18 @@ def _draft(configured: Configured, config: ClientConfig, answers: Mapping[str, s
     server = configured.server
     if server is None:
         return Draft(configured.name, slug, None, [FieldFault("", configured.fault or "")], [], [])
+    oversize = _oversize(server)
+    if oversize is not None:
+        return Draft(configured.name, slug, None, [oversize], [], [])
     reading = Reading(slug, config.inputs, answers, secrets)
     environment = reading.environment(
         {name: _as_text(value) for name, value in server.env.items() if value is not None}
     )
-    notes = [f"{key} is left out: it has no meaning here." for key in configured.ignored]
-    reading.faults += [FieldFault(key, "This cannot be done here.", "unsupported") for key in configured.unsupported]
+    notes = [f"{key} is left out: it has no meaning here." for key in configured.ignored[:IMPORT_NOTES_MAX]]
+    for key in configured.unsupported:
+        reading.fault(key, "This cannot be done here.", "unsupported")
     if server.switched_off:
-        reading.faults.append(FieldFault("disabled", "It is switched off in the file.", "switched_off"))
+        reading.fault("disabled", "It is switched off in the file.", "switched_off")
     bridge = bridged(server)
     if bridge is not None:
         notes.append("mcp-remote is left out: the gateway reaches such servers itself.")
@@ -66,16 +76,26 @@ def _draft(configured: Configured, config: ClientConfig, answers: Mapping[str, s
     else:
         reached = _elsewhere(Bridged(server.address or "", server.headers, server.type), reading)
     definition = ServerDefinition(name=configured.name, slug=slug, **reached)
-    said = msgspec.json.encode(definition).decode()
-    needed = {secret.name: secret for secret in reversed(reading.needed) if f"{{secret.{secret.name}}}" in said}
-    return Draft(configured.name, slug, definition, reading.faults, notes, sorted(needed.values()))
+    needed = reading.needed_in(msgspec.json.encode(definition).decode())
+    return Draft(configured.name, slug, definition, reading.faults, notes, needed)
+
+
+def _oversize(server: ConfiguredServer) -> FieldFault | None:
+    """Return why a server is not even read: what is larger could not be registered whatever it said."""
+    if len(server.args) > SERVER_ARGS_MAX or len(server.env) + len(server.headers) > SERVER_ENV_MAX:
+        return FieldFault("", f"At most {SERVER_ARGS_MAX} arguments and {SERVER_ENV_MAX} values are passed on.")
+    texts = (*server.args, *server.env, *server.headers, *server.headers.values(), server.command, server.address)
+    values = (value for value in (*texts, *server.env.values()) if isinstance(value, str))
+    if any(len(value) > SERVER_TEXT_MAX_CHARS for value in values):
+        return FieldFault("", f"No text of it may have more than {SERVER_TEXT_MAX_CHARS} characters.")
+    return None
 
 
 def _program(
     server: ConfiguredServer, environment: dict[str, str], reading: Reading, notes: list[str]
 ) -> dict[str, Any]:
     if server.address is not None:
-        reading.faults.append(FieldFault("url", "It has a command and a URL: only one can be.", "ambiguous"))
+        reading.fault("url", "It has a command and a URL: only one can be.", "ambiguous")
     command, args = _plain(server.command or "", server.args, notes)
     return {
         "server_type": "stdio",
@@ -103,8 +123,8 @@ def _arguments(args: tuple[str, ...], reading: Reading) -> list[str]:
         path = f"args[{at}]"
         before = args[at - 1] if at else ""
         assigned = _ASSIGNED.fullmatch(word)
-        if assigned is not None and is_credential_name(assigned[2]):
-            words.append(f"{assigned[1]}{assigned[2]}={reading.named(assigned[2], assigned[3], path)}")
+        if assigned is not None and is_credential_name(assigned[1]):
+            words.append(word[: assigned.start("value")] + reading.named(assigned[1], assigned["value"], path))
         elif _OPTION.fullmatch(before) and is_credential_name(before.lstrip("-")) and not word.startswith("-"):
             words.append(reading.named(before.lstrip("-"), word, path))
         else:
@@ -117,7 +137,7 @@ def _elsewhere(bridge: Bridged, reading: Reading) -> dict[str, Any]:
     given = bridge.type.lower() if bridge.type is not None else None
     kind = "sse" if given is None and urlsplit(url).path.rstrip("/").endswith("/sse") else _TYPES.get(given or "http")
     if kind is None or kind not in get_args(ServerType):
-        reading.faults.append(FieldFault("type", f"Servers of the type {given or kind!r} are not reached from here."))
+        reading.fault("type", f"Servers of the type {given or kind!r} are not reached from here.", "unsupported")
     headers = {name: reading.header(name, value) for name, value in bridge.headers.items()}
     return {"server_type": kind or "streamable_http", "url": url, "config": ServerConfig(headers=headers)}
 
@@ -128,9 +148,10 @@ def _without_credentials(text: str, reading: Reading) -> str:
         url = urlsplit(reading.text(text, "url"))
         host = url.netloc.rpartition("@")[2]
     except ValueError:
-        return text
+        reading.fault("url", "This is no URL.", "invalid")
+        return ""
     if host != url.netloc:
-        reading.faults.append(FieldFault("url", "A URL has no credentials before its host.", "credential_in_url"))
+        reading.fault("url", "A URL has no credentials before its host.", "credential_in_url")
     path = "/".join(_segment(segment, reading) for segment in url.path.split("/"))
     query = "&".join(_parameter(part, reading) for part in url.query.split("&")) if url.query else ""
     return urlunsplit((url.scheme, host, path, query, ""))
@@ -139,7 +160,7 @@ def _without_credentials(text: str, reading: Reading) -> str:
 def _segment(segment: str, reading: Reading) -> str:
     if not is_credential(segment):
         return segment
-    reading.faults.append(FieldFault("url", "The path of the URL looks like a credential.", "credential_in_url"))
+    reading.fault("url", "The path of the URL looks like a credential.", "credential_in_url")
     return "…"
 
 

@@ -11,11 +11,12 @@ import msgspec
 
 from services.mcp_gateway.domain.clients.config import ConfigInput
 from services.mcp_gateway.domain.clients.credentials import is_credential, is_credential_name, secret_name
+from services.mcp_gateway.limits import IMPORT_FAULTS_MAX, SERVER_TEXT_MAX_CHARS
 from shared.errors import FieldFault
 
 _PLACEHOLDER = re.compile(r"\$\{([^{}]*)\}")
 _VARIABLE = re.compile(r"(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
-_SECRET = re.compile(r"\{secret\.[A-Za-z0-9_]+\}")
+_SECRET = re.compile(r"\{secret\.([A-Za-z0-9_]+)\}")
 _SCHEME = re.compile(r"((?:bearer|basic|token|apikey|api-key|key)\s+)(\S.*)", re.IGNORECASE | re.DOTALL)
 _NOT_SECRET = frozenset({"", "true", "false", "yes", "no", "on", "off", "none", "null", "0", "1"})
 
@@ -60,7 +61,7 @@ class Reading:
         self._environment: Mapping[str, str] = {}
         self._secrets = secrets
         self.faults: list[FieldFault] = []
-        self.needed: list[SecretNeeded] = []
+        self._needed: list[SecretNeeded] = []
 
     def environment(self, values: Mapping[str, str]) -> dict[str, str]:
         """Return a server's variables, with secrets named; its other values may refer to them from now on."""
@@ -88,9 +89,29 @@ class Reading:
         text = self.text(value, path)
         return self._secret(wanted, text, path) if is_credential(text) and not _SECRET.search(text) else text
 
+    def needed_in(self, text: str) -> list[SecretNeeded]:
+        """Return the secrets that a text names, each once, with the first place that it is for."""
+        named = set(_SECRET.findall(text))
+        first = {secret.name: secret for secret in reversed(self._needed) if secret.name in named}
+        return sorted(first.values())
+
     def text(self, value: str, path: str) -> str:
         """Return a text whose placeholders are resolved. One that has no meaning here is a fault and stays."""
-        return _PLACEHOLDER.sub(lambda match: self._resolved(match, path), value)
+        parts: list[str] = []
+        end = 0
+        for match in _PLACEHOLDER.finditer(value):
+            parts += (value[end : match.start()], self._resolved(match, path))
+            end = match.end()
+        parts.append(value[end:])
+        if sum(map(len, parts)) <= SERVER_TEXT_MAX_CHARS:
+            return "".join(parts)
+        self.fault(path, f"This has more than {SERVER_TEXT_MAX_CHARS} characters with what it stands for.", "too_large")
+        return ""
+
+    def fault(self, path: str, message: str, code: str) -> None:
+        """Note what is in the way, as far as anybody reads on."""
+        if len(self.faults) < IMPORT_FAULTS_MAX:
+            self.faults.append(FieldFault(path, message, code))
 
     def _resolved(self, match: re.Match[str], path: str) -> str:
         inner = match[1]
@@ -98,7 +119,7 @@ class Reading:
             return self._asked(inner.removeprefix("input:"), match[0], path)
         variable = _VARIABLE.fullmatch(inner)
         if variable is None:
-            self.faults.append(FieldFault(path, f"{match[0][:80]} has no meaning here.", "placeholder_unknown"))
+            self.fault(path, f"{match[0][:80]} has no meaning here.", "placeholder_unknown")
             return match[0]
         name, default = variable[1], variable[2]
         if name in self._environment:
@@ -108,18 +129,18 @@ class Reading:
     def _asked(self, id_: str, placeholder: str, path: str) -> str:
         asked = self._inputs.get(id_)
         if asked is None:
-            self.faults.append(FieldFault(path, f"The file has no input {id_[:80]!r}.", "placeholder_unknown"))
+            self.fault(path, f"The file has no input {id_[:80]!r}.", "placeholder_unknown")
             return placeholder
         if asked.password:
             return self._secret(id_, f"input:{id_}", path)
         answer = self._answers.get(id_, asked.default)
         if answer is None:
             what = asked.description or "a value"
-            self.faults.append(FieldFault(f"inputs.{id_}", f"Its client asks for this: {what}.", "value_required"))
+            self.fault(f"inputs.{id_}", f"Its client asks for this: {what}.", "value_required")
             return placeholder
         return answer
 
     def _secret(self, wanted: str, value: str, path: str) -> str:
         name = self._secrets.name_for(wanted, value, self._slug)
-        self.needed.append(SecretNeeded(name, path))
+        self._needed.append(SecretNeeded(name, path))
         return f"{{secret.{name}}}"
