@@ -1,6 +1,7 @@
 """The catalogue over HTTP: searching, adding, removing and installing, and what an entry cannot bring about."""
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -417,6 +418,35 @@ async def test_the_same_key_installs_once(client: httpx2.AsyncClient) -> None:
     assert {answer.status_code for answer in made} == {201}
     assert made[0].json() == made[1].json()
     assert (await client.get("/servers")).json()["total"] == 4
+
+
+async def test_only_the_check_of_a_definition_says_whether_secrets_can_be_named(client: httpx2.AsyncClient) -> None:
+    await client.post("/registry", json=CALCULATOR)
+    body = {"values": {"API_KEY": "{secret.mine}"}, "slug": "sums"}
+    made = await client.post("/registry/org.example~calculator/install", json=body)
+    by_hand = {
+        "name": "by hand",
+        "server_type": "stdio",
+        "command": "uvx",
+        "args": ["example-calculator==1.2.3"],
+        "env_vars": {"API_KEY": "{secret.mine}"},
+    }
+    registered = await client.post("/servers", json=by_hand)
+    assert made.status_code == registered.status_code
+    assert made.status_code == 201 or faults(made) == faults(registered)
+
+
+async def test_others_hear_of_entries(running: Running) -> None:
+    tenant = uuid4()
+    subscription = await running.bus.subscribe(f"events.{tenant}.mcp_gateway.entry.*")
+    await running.bus.flush()
+    async with running.client(tenant) as client:
+        await client.post("/registry", json=CALCULATOR)
+        await client.delete("/registry/org.example~calculator")
+    added, removed = [await subscription.next_msg(timeout=20) for _ in range(2)]
+    assert json.loads(added.data) == {"server": CALCULATOR}
+    assert json.loads(removed.data) == {"name": CALCULATOR["name"]}
+    await subscription.unsubscribe()
 
 
 async def test_a_tenants_catalogue_is_bounded(backbone: Backbone, running: Running) -> None:

@@ -1,5 +1,6 @@
 """Importing the files of MCP clients, and exporting one for each, over HTTP."""
 
+import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator
@@ -83,6 +84,21 @@ async def test_a_file_is_looked_at_and_then_applied(client: httpx2.AsyncClient) 
     assert again["My Server"]["status"] == "there"
     assert again["My Server"]["server_id"] == applied["My Server"]["server_id"]
     assert (await client.get("/servers")).json()["total"] == 5
+
+
+async def test_applying_twice_or_at_once_registers_once(client: httpx2.AsyncClient) -> None:
+    body = {"config": {"mcpServers": {"one": ACTING, "two": ACTING}}, "apply": True}
+    key = {"Idempotency-Key": str(uuid4())}
+    first = await client.post("/import", json=body, headers=key)
+    again = await client.post("/import", json=body, headers=key)
+    assert first.json() == again.json()
+    assert [server["status"] for server in first.json()["servers"]] == ["registered", "registered"]
+    body["config"] = {"mcpServers": {"three": ACTING}}
+    answers = await asyncio.gather(*(client.post("/import", json=body) for _ in range(6)))
+    statuses = [server["status"] for answer in answers for server in answer.json()["servers"]]
+    assert statuses.count("registered") == 1
+    assert set(statuses) <= {"registered", "there", "refused"}
+    assert (await client.get("/servers")).json()["total"] == 6
 
 
 async def test_credentials_become_names_of_secrets_and_are_never_kept(client: httpx2.AsyncClient) -> None:

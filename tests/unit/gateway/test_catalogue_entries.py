@@ -1,7 +1,7 @@
 """What becomes of an entry of the catalogue: its ways, its command lines, and what values can and cannot do."""
 
 import itertools
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -11,7 +11,7 @@ from services.mcp_gateway.adapters.launching import BUNDLED_SERVERS
 from services.mcp_gateway.domain.catalogue.entries import check_entry, entry_of, slug_of_entry
 from services.mcp_gateway.domain.catalogue.server_json import ServerJson
 from services.mcp_gateway.domain.catalogue.ways import Choice, choose, definition_of, ways_of
-from services.mcp_gateway.domain.server import SECRET_OPENING, ServerDefinition
+from services.mcp_gateway.domain.server import SECRET_OPENING, ServerDefinition, ServerType
 from shared.errors import Unprocessable
 
 
@@ -120,6 +120,12 @@ def test_an_optional_header_without_its_variable_is_left_out() -> None:
     given = installed(server, token="{secret.mine}")
     assert given.config.headers == {"Authorization": "Bearer {secret.mine}"}
     assert refused(server, token="mine") == ["secret_in_the_clear"]
+
+
+def test_a_remote_of_the_older_transport_is_one_where_the_gateway_reaches_such() -> None:
+    server = published(remote={"type": "sse", "url": "https://example.org/sse"})
+    (way,) = ways_of(server)
+    assert (way.refused is None) is ("sse" in get_args(ServerType))
 
 
 def test_a_url_that_begins_with_a_variable_takes_a_whole_address() -> None:
