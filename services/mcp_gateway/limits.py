@@ -148,6 +148,7 @@ CATALOGUE_TITLE_MAX_CHARS = 100
 CATALOGUE_WORD_MAX_CHARS = 255
 INSTALL_VALUES_MAX = 200
 INSTALL_REPEATS_MAX = 50
+NAMES_SHOWN_MAX = 20  # of what is asked for, to whoever gave something else
 
 # Configuration files of MCP clients.
 IMPORT_MAX_BYTES = 256 * KIB

@@ -54,17 +54,9 @@ class EntryList(msgspec.Struct, frozen=True):
     next_cursor: str | None = None
 
 
-class EntryDetail(msgspec.Struct, frozen=True):
+class EntryDetail(EntryView, frozen=True):
     """An entry with its `server.json`, and the ways to install it with the values that each asks for."""
 
-    slug: str
-    name: str
-    title: str
-    description: str
-    version: str
-    kinds: tuple[str, ...]
-    origin: str
-    added_at: dt.datetime | None
     server: ServerJson
     ways: list[Way]
 

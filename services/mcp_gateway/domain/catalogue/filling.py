@@ -10,7 +10,7 @@ import msgspec
 
 from services.mcp_gateway.domain.catalogue.server_json import Input, Template
 from services.mcp_gateway.domain.server import SECRET_OPENING
-from services.mcp_gateway.limits import INSTALL_REPEATS_MAX, SERVER_TEXT_MAX_CHARS
+from services.mcp_gateway.limits import INSTALL_REPEATS_MAX, NAMES_SHOWN_MAX, SERVER_TEXT_MAX_CHARS
 from shared.errors import FieldFault
 
 SECRET = re.compile(r"\{secret\.[A-Za-z_][A-Za-z0-9_]{0,62}\}")
@@ -21,7 +21,7 @@ Given = Mapping[str, str | Sequence[str]]
 
 
 class Filled(msgspec.Struct, frozen=True):
-    """A text that is complete. `given` says whether whoever installs had a part in it; `pieces` are its parts."""
+    """A text that is complete. `given`: whoever installs had a part in it; `begins_given`: it begins with that part."""
 
     text: str
     given: bool
@@ -58,9 +58,9 @@ class Filling:
 
     def finish(self) -> list[FieldFault]:
         """Return all faults: also of values that nothing asked for."""
-        known = ", ".join(self._asked) or "none"
+        known = ", ".join(list(self._asked)[:NAMES_SHOWN_MAX]) or "nothing"
         unknown = [
-            FieldFault(f"values.{name}", f"Nothing asks for this. What is asked for: {known}.", "value_unknown")
+            FieldFault(f"values.{name}", f"Nothing asks for this. Asked for: {known}.", "value_unknown")
             for name in self._given
             if name not in self._asked
         ]
