@@ -85,7 +85,7 @@ async def _serve(
     gateway = Gateway(rt.tenants, registry, views, Sightings(upstreams, views), upstreams, launcher)
     catalogue = Catalogue(PostgresShelf(rt.tenants, rt.waker.wake), known_servers(bundled), launcher)
     endpoint = make_endpoint(rt, calls, offers, upstreams, changes, profiles.known, settings.mcp_gateway_public_hosts)
-    await rt.serve(Paths(endpoint, make_api(rt, gateway, calls, records, catalogue)))
+    await rt.serve(Paths(endpoint, make_api(rt, gateway, calls, records, catalogue, profiles)))
 
 
 def _tools_of(upstreams: PooledUpstreams) -> ToolsOf:

@@ -8,8 +8,10 @@ from typing import Any
 from uuid import uuid4
 
 import httpx2
+import mcp
 import pytest
 import pytest_asyncio
+from mcp.client.streamable_http import streamable_http_client
 
 from tests.conftest import Backbone
 from tests.fixtures.gateway_process import SERVERS, Running, gateway
@@ -214,20 +216,34 @@ async def test_odd_servers_of_a_file_are_refused_one_by_one(client: httpx2.Async
 async def test_what_is_exported_can_be_imported_elsewhere_and_not_into_itself(
     running: Running, client: httpx2.AsyncClient, chosen: str
 ) -> None:
-    exported = (await client.get("/export", params={"client": chosen, "profile": "support"})).json()
-    assert exported["url"] == f"{running.url}/mcp/support"
+    exported = (await client.get("/export", params={"client": chosen, "profile": "calculator"})).json()
+    assert exported["url"] == f"{running.url}/mcp/calculator"
     assert "Bearer" in json.dumps(exported["config"])
     itself = await look(client, exported["config"])
-    assert "own_endpoint" in {fault["code"] for fault in itself["agentic-support"]["faults"]}
+    assert "own_endpoint" in {fault["code"] for fault in itself["agentic-calculator"]["faults"]}
     # The same file at another platform: one whose users reach it by another name.
     text = json.dumps(exported["config"])
     answer = await client.post("/import", json={"config": text}, headers={"Host": "elsewhere.example.org"})
     (server,) = answer.json()["servers"]
-    assert server["slug"] == "agentic-support"
+    assert server["slug"] == "agentic-calculator"
     assert (server["server"]["server_type"], server["server"]["url"]) == ("streamable_http", exported["url"])
     (secret,) = server["secrets"]
     assert server["server"]["config"]["headers"] == {"Authorization": f"Bearer {{secret.{secret['name']}}}"}
     assert [fault for fault in server["faults"] if NO_STORE not in fault["message"]] == []
+
+
+async def test_what_is_exported_leads_to_the_tools(client: httpx2.AsyncClient) -> None:
+    exported = await client.get("/export", params={"client": "cursor", "profile": "calculator"})
+    (entry,) = exported.json()["config"]["mcpServers"].values()
+    key = client.headers["authorization"].removeprefix("Bearer ")
+    headers = {name: value.replace("${env:AGENTIC_TOKEN}", key) for name, value in entry["headers"].items()}
+    async with (
+        httpx2.AsyncClient(headers=headers, trust_env=False) as connection,
+        mcp.Client(streamable_http_client(entry["url"], http_client=connection)) as reached,
+    ):
+        tools = (await reached.list_tools()).tools
+        assert len(tools) == 5
+        assert any(tool.name.endswith("add") for tool in tools)
 
 
 async def test_the_address_is_the_one_that_was_asked(client: httpx2.AsyncClient) -> None:
@@ -243,6 +259,8 @@ async def test_the_address_is_the_one_that_was_asked(client: httpx2.AsyncClient)
     for host in ("a/b", "a@b", 'a"b', "a b"):
         answer = await client.get("/export", params={"client": "cursor"}, headers={"Host": host})
         assert answer.status_code == 400
+    unknown = await client.get("/export", params={"client": "cursor", "profile": "nobodys"})
+    assert code(unknown) == (404, "not_found")
     for wrong in ({"client": "emacs"}, {}, {"client": "cursor", "profile": "../x"}):
         assert code(await client.get("/export", params=wrong)) == (400, "invalid_input")
 

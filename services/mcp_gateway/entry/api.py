@@ -6,6 +6,7 @@ from services.mcp_gateway.app.calls import ToolCalls
 from services.mcp_gateway.app.catalogue import Catalogue
 from services.mcp_gateway.app.imports import Imports
 from services.mcp_gateway.app.ports import Records
+from services.mcp_gateway.app.profiles import Profiles
 from services.mcp_gateway.entry.clients_api import CLIENT_ROUTES
 from services.mcp_gateway.entry.executions_api import EXECUTION_ROUTES
 from services.mcp_gateway.entry.registry_api import REGISTRY_ROUTES
@@ -16,7 +17,9 @@ from shared.http.problems import register_statuses
 from shared.runtime import Runtime
 
 
-def make_api(rt: Runtime, gateway: Gateway, calls: ToolCalls, records: Records, catalogue: Catalogue) -> Litestar:
+def make_api(
+    rt: Runtime, gateway: Gateway, calls: ToolCalls, records: Records, catalogue: Catalogue, profiles: Profiles
+) -> Litestar:
     """Return the application."""
     register_statuses(STATUSES)
     return make_app(
@@ -33,6 +36,7 @@ def make_api(rt: Runtime, gateway: Gateway, calls: ToolCalls, records: Records, 
             "views": gateway.views,
             "tenants": rt.tenants,
             "catalogue": catalogue,
+            "profiles": profiles,
             "imports": Imports(gateway.registry, gateway.launch_rules),
         },
     )

@@ -8,6 +8,7 @@ from litestar.datastructures import State
 from litestar.params import Parameter
 
 from services.mcp_gateway.app.imports import Imported, Imports
+from services.mcp_gateway.app.profiles import Profiles
 from services.mcp_gateway.domain.clients.config import read_config
 from services.mcp_gateway.domain.clients.exporting import Client, Exported, export, is_host
 from services.mcp_gateway.domain.clients.jsonc import load_jsonc
@@ -51,8 +52,13 @@ async def import_servers(
 
 
 @get("/api/v1/mcp/export", opt={"scope": MCP_READ}, summary="A client's configuration", tags=_TAGS)
-async def export_servers(request: Request[Any, Any, Any], client: Client, profile: Profile = None) -> Exported:
+async def export_servers(
+    request: Request[Any, Any, Any], caller: TenantScope, state: State, client: Client, profile: Profile = None
+) -> Exported:
     """Return the file by which an MCP client reaches this gateway at the address that this request was sent to."""
+    profiles: Profiles = state.profiles
+    if profile is not None:
+        await profiles.known(caller, profile)
     return export(client, _origin(request), profile)
 
 
