@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from infra.cli import output
+from infra.cli import mcp_catalogue, mcp_clients, mcp_servers, output
 from infra.cli.trust import approve, pending
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -87,11 +87,11 @@ def test_it_refuses_what_it_cannot_use() -> None:
 
 @click.group()
 def mcp() -> None:
-    """Write MCP servers, and approve what they offer."""
+    """Install MCP servers, approve and call their tools, connect clients to them, and write new ones."""
 
 
-mcp.add_command(pending)
-mcp.add_command(approve)
+for _command in (*mcp_servers.COMMANDS, *mcp_catalogue.COMMANDS, *mcp_clients.COMMANDS, pending, approve):
+    mcp.add_command(_command)
 
 
 @mcp.command(

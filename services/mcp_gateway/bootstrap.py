@@ -6,8 +6,10 @@ from uuid import UUID
 
 from faststream.nats import NatsMessage
 
+from services.mcp_gateway.adapters.catalogue import PostgresShelf
 from services.mcp_gateway.adapters.configs import Configs
 from services.mcp_gateway.adapters.health_changes import HealthChanges
+from services.mcp_gateway.adapters.known_servers import known_servers
 from services.mcp_gateway.adapters.launching import BUNDLED_SERVERS, Launcher, read_commands
 from services.mcp_gateway.adapters.mcp.arguments import ArgumentValidator
 from services.mcp_gateway.adapters.pins import PostgresPins
@@ -16,6 +18,7 @@ from services.mcp_gateway.adapters.registry import Registry
 from services.mcp_gateway.adapters.upstreams import PooledUpstreams
 from services.mcp_gateway.adapters.views import Views
 from services.mcp_gateway.app.calls import ToolCalls
+from services.mcp_gateway.app.catalogue import Catalogue
 from services.mcp_gateway.app.changes import Change, Changes
 from services.mcp_gateway.app.health import Healths
 from services.mcp_gateway.app.health_checks import HealthChecks
@@ -28,7 +31,7 @@ from services.mcp_gateway.app.trust import Trust
 from services.mcp_gateway.config import McpGatewaySettings
 from services.mcp_gateway.domain.events import CATALOGUE
 from services.mcp_gateway.domain.server import Server
-from services.mcp_gateway.entry.api import make_api
+from services.mcp_gateway.entry.api import Parts, make_api
 from services.mcp_gateway.entry.consumer import SUBJECT, ToolTasks
 from services.mcp_gateway.entry.mcp.assembly import make_endpoint
 from services.mcp_gateway.entry.mcp.endpoint import Paths
@@ -108,8 +111,10 @@ async def _serve(
     rt.on_close(writing.close)
     rt.on_close(records.close)
     gateway = Gateway(rt.tenants, registry, views, sightings, healths, upstreams, launcher)
+    catalogue = Catalogue(PostgresShelf(rt.tenants, rt.waker.wake), known_servers(bundled), launcher)
+    parts = Parts(gateway, trust, configs, calls, records, catalogue, profiles)
     endpoint = make_endpoint(rt, calls, offers, upstreams, changes, profiles, settings.mcp_gateway_public_hosts)
-    await rt.serve(Paths(endpoint, make_api(rt, gateway, trust, configs, calls, records)))
+    await rt.serve(Paths(endpoint, make_api(rt, parts)))
 
 
 def _tools_of(profiles: Profiles, trust: Trust, upstreams: PooledUpstreams) -> ToolsOf:

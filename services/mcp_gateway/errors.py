@@ -118,6 +118,18 @@ class SlugTaken(Conflict):
     code = "slug_taken"
 
 
+class EntryExists(Conflict):
+    """The catalogue has an entry of this name already."""
+
+    code = "entry_exists"
+
+
+class NotInstallable(PlatformError):
+    """The entry has no way to be installed here, or not the one that was chosen; `faults` say why, way by way."""
+
+    code = "not_installable"
+
+
 class ToolInterrupted(PlatformError):
     """The gateway ended while this call ran. Whether the tool acted is not known, so it was not called again."""
 
@@ -157,10 +169,12 @@ STATUSES = {
     "server_disabled": 409,
     "slug_taken": 409,
     "config_exists": 409,
+    "entry_exists": 409,
     "arguments_invalid": 422,
     "address_refused": 422,
     "command_not_allowed": 422,
     "secrets_unavailable": 422,
+    "not_installable": 422,
     "tool_cancelled": 502,
     "tool_error": 502,
     "tool_interrupted": 502,

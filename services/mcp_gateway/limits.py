@@ -177,6 +177,29 @@ HEALTH_WAYS_MAX = 64  # of using one server, each with a breaker
 HEALTH_CHANGES_WAITING_MAX = 1_000
 HEALTH_CHECK_INTERVAL_SECONDS = 30.0
 HEALTH_CHECKS_AT_ONCE = 8
+ENTRY_SHOWN_MAX_CHARS = 300  # of what a deployment's list of commands lacks
+
+# The catalogue of servers that can be installed, whose entries come from anywhere.
+CATALOGUE_ENTRY_MAX_BYTES = 64 * KIB
+CATALOGUE_ENTRIES_PER_TENANT_MAX = 500
+CATALOGUE_WAYS_MAX = 20  # packages, and remotes, of one entry
+CATALOGUE_INPUTS_MAX = 100  # in each list or map of one way
+CATALOGUE_TEXT_MAX_CHARS = 2_000
+CATALOGUE_NAME_MAX_CHARS = 200
+CATALOGUE_TITLE_MAX_CHARS = 100
+CATALOGUE_WORD_MAX_CHARS = 255
+INSTALL_VALUES_MAX = 200
+INSTALL_REPEATS_MAX = 50
+NAMES_SHOWN_MAX = 20  # of what is asked for, to whoever gave something else
+
+# Configuration files of MCP clients.
+IMPORT_MAX_BYTES = 256 * KIB
+IMPORT_SERVERS_MAX = 100
+IMPORT_NAME_MAX_CHARS = 200
+IMPORT_NOTES_MAX = 20  # of what is left out of one server
+IMPORT_FAULTS_MAX = 50  # of one server
+SECRET_NAME_MAX_CHARS = 63
+CREDENTIAL_MIN_CHARS = 20  # in one run; what is shorter and says nothing by its name is taken for no credential
 
 # Calls. Above the bounds on what waits to be recorded, calls are refused before they are made.
 CALL_SECONDS_DEFAULT = 30.0

@@ -81,8 +81,12 @@ async def _furnish(owner: httpx2.AsyncClient) -> dict[str, list[str]]:
     server = await owner.post(
         "/mcp/servers", json={"name": MARK, "server_type": "streamable_http", "url": "https://example.org/mcp"}
     )
+    remote = {"type": "streamable-http", "url": "https://example.org/mcp"}
+    entry = await owner.post(
+        "/mcp/registry", json={"name": f"x/{MARK}", "description": MARK, "version": "1", "remotes": [remote]}
+    )
     calls = (await owner.get("/mcp/executions")).json()["executions"]
-    for answer in (user, key, server):
+    for answer in (user, key, server, entry):
         assert answer.status_code == 201, answer.text
     bundled = next(s for s in (await owner.get("/mcp/servers")).json()["servers"] if s["slug"] == "calculator")
     return {
@@ -91,6 +95,7 @@ async def _furnish(owner: httpx2.AsyncClient) -> dict[str, list[str]]:
         "execution_id": [run["id"], calls[0]["id"]],
         "reference": [server.json()["id"], server.json()["slug"], bundled["id"]],
         "server_id": [server.json()["id"], bundled["id"]],
+        "slug": [entry.json()["slug"]],
         "tenant_id": [me["tenant_id"]],
         "user_id": [user.json()["id"]],
         "key_id": [key.json()["id"]],

@@ -37,8 +37,12 @@ _STEERING = (
     "JAVA_TOOL_OPTIONS",
     "JDK_JAVA_OPTIONS",
     "GIT_",
+    "UV_",
+    "PIP_",
+    "XDG_",
 )
-_STEERING_WHOLE = frozenset({"ENV", "_JAVA_OPTIONS", "GCONV_PATH", "IFS", "SHELLOPTS"})
+# HOME and the XDG folders are where package runners look for settings, such as another index to take packages from.
+_STEERING_WHOLE = frozenset({"ENV", "_JAVA_OPTIONS", "GCONV_PATH", "IFS", "SHELLOPTS", "HOME"})
 
 
 def _nothing(_: Path) -> tuple[str, ...]:

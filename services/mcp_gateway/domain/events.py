@@ -129,6 +129,22 @@ class ServerHealthChanged(DomainEvent, frozen=True):
     code: str | None = None
 
 
+class CatalogueEntryAdded(DomainEvent, frozen=True):
+    """A tenant's catalogue has a server that can be installed; `server` is its `server.json`."""
+
+    TYPE: ClassVar[str] = "mcp.entry-added.v1"
+    PUBLIC: ClassVar[bool] = True
+    server: dict[str, Any]
+
+
+class CatalogueEntryRemoved(DomainEvent, frozen=True):
+    """The entry is not in the tenant's catalogue any more. Servers that were installed from it stay."""
+
+    TYPE: ClassVar[str] = "mcp.entry-removed.v1"
+    PUBLIC: ClassVar[bool] = True
+    name: str
+
+
 class ToolCallRequested(DomainEvent, frozen=True):
     """A call was accepted. For a tool that acts, this is durable before the tool hears of it.
 
@@ -200,6 +216,8 @@ CATALOGUE = EventCatalogue(
         ConfigCreated,
         ConfigChanged,
         ConfigRemoved,
+        CatalogueEntryAdded,
+        CatalogueEntryRemoved,
         ToolCallRequested,
         ToolCallCompleted,
         ToolCallFailed,

@@ -33,7 +33,10 @@ class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
 
 
 class ServerDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a tenant says of a server. `category` `bundled` is for those that come with the platform."""
+    """What a tenant says of a server. `category` `bundled` is for those that come with the platform.
+
+    `installed_from` is `<name>@<version>` of the catalogue's entry that it was made of.
+    """
 
     name: str
     slug: str
@@ -48,6 +51,7 @@ class ServerDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
     config: ServerConfig = msgspec.field(default_factory=ServerConfig)
     env_vars: dict[str, str] = {}
     visibility: Visibility = "private"
+    installed_from: str | None = None
 
 
 class Server(msgspec.Struct, frozen=True):
@@ -141,6 +145,7 @@ def _value_faults(definition: ServerDefinition) -> list[FieldFault]:
         **{f"args[{number}]": value for number, value in enumerate(definition.args)},
         **{f"env_vars.{name}": value for name, value in definition.env_vars.items()},
         **{f"config.headers.{name}": value for name, value in definition.config.headers.items()},
+        **({"url": definition.url} if definition.url else {}),
     }
     if len(definition.env_vars) + len(definition.config.headers) > SERVER_ENV_MAX:
         faults.append(FieldFault("env_vars", f"At most {SERVER_ENV_MAX} values are passed on."))

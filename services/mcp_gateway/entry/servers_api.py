@@ -9,7 +9,7 @@ from litestar.datastructures import State
 from litestar.params import Parameter
 
 from services.mcp_gateway.app.health import Healths
-from services.mcp_gateway.app.ports import LaunchRules, ServerRegistry, Sessions
+from services.mcp_gateway.app.ports import Kept, LaunchRules, ServerRegistry, Sessions
 from services.mcp_gateway.app.reading import Reads, ServerFilter, ServerRow
 from services.mcp_gateway.app.sightings import Sightings
 from services.mcp_gateway.domain.server import BUNDLED, Server, ServerDefinition, Status, check_definition
@@ -66,14 +66,7 @@ async def create_server(
     gateway.launch_rules.check(definition)
 
     async def handle(server_id: UUID) -> Response[ServerView]:
-        kept = await gateway.registry.register(caller, definition, server_id)
-        server = kept.server
-        headers = {
-            "Location": f"/api/v1/mcp/servers/{server.id}",
-            "ETag": _etag(server),
-            EVENT_POSITION: str(kept.position),
-        }
-        return Response(server_view(_fresh(server)), status_code=201, headers=headers)
+        return registered(await gateway.registry.register(caller, definition, server_id))
 
     return await once(request, caller, gateway.tenants, handle)
 
@@ -193,6 +186,17 @@ async def list_health(caller: TenantScope, state: State) -> HealthList:
     seen = [_health(gateway, row) for row in rows]
     count = [server.health_status for server in seen].count
     return HealthList(seen, total, count("healthy"), count("unhealthy"), count("unknown"), count("degraded"))
+
+
+def registered(kept: Kept) -> Response[ServerView]:
+    """Answer a registration."""
+    server = kept.server
+    headers = {
+        "Location": f"/api/v1/mcp/servers/{server.id}",
+        "ETag": _etag(server),
+        EVENT_POSITION: str(kept.position),
+    }
+    return Response(server_view(_fresh(server)), status_code=201, headers=headers)
 
 
 def _health(gateway: Gateway, row: ServerRow) -> ServerHealth:

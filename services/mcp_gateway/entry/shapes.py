@@ -90,6 +90,7 @@ class ServerView(msgspec.Struct, frozen=True):
     config: ServerConfig
     env_vars: dict[str, str]
     visibility: str
+    installed_from: str | None
     health_status: str
     last_health_check: dt.datetime | None
     error_message: str | None

@@ -5,12 +5,13 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from services.mcp_gateway.errors import CommandNotAllowed, ServerUnavailable
 from services.mcp_gateway.limits import (
+    ENTRY_SHOWN_MAX_CHARS,
     PROCESS_COUNT,
     PROCESS_CPU_SECONDS,
     PROCESS_DATA_BYTES,
@@ -33,6 +34,7 @@ _OWN_HEADERS = frozenset(
         "upgrade",
     }
 )
+_PACKAGE_RUNNERS = frozenset({"npx", "uvx"})
 _DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
@@ -118,9 +120,11 @@ class CommandAllowList:
         """Return the command line with an absolute command. Raises `CommandNotAllowed` or `ServerUnavailable`."""
         words = (launch.command, *launch.args)
         if not any(entry and words[: len(entry)] == entry for entry in self._entries):
+            missing = _entry_for(words)
             raise CommandNotAllowed(
-                f"This deployment does not allow the command {launch.command!r} with these arguments.",
-                details={"command": launch.command},
+                f"This deployment does not allow the command {launch.command!r} with these arguments: "
+                f"AGENTIC_MCP_GATEWAY_COMMANDS has no entry such as `{missing}`.",
+                details={"command": launch.command, "missing_entry": missing},
             )
         if any("\0" in word for word in words):
             raise CommandNotAllowed("A command line cannot hold NUL characters.")
@@ -130,6 +134,14 @@ class CommandAllowList:
                 f"The command {launch.command!r} is not installed here.", details={"command": launch.command}
             )
         return [os.path.abspath(path), *launch.args]  # noqa: PTH100 - resolving links would break virtual environments
+
+
+def _entry_for(words: Sequence[str]) -> str:
+    """Return the entry that would allow a command line: of one that runs a package, up to the package."""
+    if words[0] in _PACKAGE_RUNNERS:
+        package = next((at for at, word in enumerate(words[1:], 1) if not word.startswith("-")), len(words) - 1)
+        words = words[: package + 1]
+    return shlex.join(words)[:ENTRY_SHOWN_MAX_CHARS]
 
 
 def environment(launch: StdioLaunch, home: str) -> dict[str, str]:
