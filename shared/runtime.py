@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 import uvloop
 from faststream.nats import NatsBroker
-from litestar import Litestar
+from litestar.types import ASGIApp
 from nats.aio.client import Client
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
@@ -64,7 +64,7 @@ class Runtime:
             collector(registry=self.registry)
         self.readiness: dict[str, Check] = {"postgres": self.tenants.ping, "nats": self._ping_nats}
         self._work: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = []
-        self._readers: list[DurableReader] = []
+        self._hearing: list[Callable[[Client], Awaitable[None]]] = []
         self._draining: list[Callable[[], Awaitable[None]]] = []
         self._worker_metrics: WorkerMetrics | None = None
         self._closing: list[Callable[[], Awaitable[None]]] = []
@@ -92,7 +92,7 @@ class Runtime:
     def consume(self, consumer: DurableConsumer) -> None:
         """Read a durable consumer's messages."""
         reader = DurableReader(consumer)
-        self._readers.append(reader)
+        self._hearing.append(reader.start)
         self._draining.append(reader.drain)
         self.background(f"consumer {consumer.durable}", reader.watch)
 
@@ -104,7 +104,7 @@ class Runtime:
             subject, service=self.service, do=do, concurrency=concurrency, client=self.client,
             metrics=self._worker_metrics,
         )  # fmt: skip
-        worker.register(self.broker)
+        self._hearing.append(worker.start)
         self._draining.append(worker.drain)
         self.background(f"heartbeats of {subject}", worker.beat)
 
@@ -124,7 +124,7 @@ class Runtime:
         rebuilder = Rebuilder(self.service, projections, self.log, self.worker_pool)
         rebuilder.register(self.broker)
 
-    async def serve(self, app: Litestar, *, before_consuming: Callable[[], Awaitable[None]] | None = None) -> None:
+    async def serve(self, app: ASGIApp, *, before_consuming: Callable[[], Awaitable[None]] | None = None) -> None:
         """Connect, consume and serve until SIGTERM or SIGINT; then drain and return."""
         stop = self.stopping
         loop = asyncio.get_running_loop()
@@ -137,8 +137,8 @@ class Runtime:
             await before_consuming()
         tasks = [asyncio.create_task(work(), name=name) for name, work in self._work]
         await self.broker.start()
-        for reader in self._readers:
-            await reader.start(self.client())
+        for start in self._hearing:
+            await start(self.client())
         failed = asyncio.create_task(_first_failure(tasks, stop))
         try:
             await until_stopped(stop, make_server(app, self.settings))

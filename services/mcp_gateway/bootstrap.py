@@ -1,6 +1,8 @@
 """Wires the MCP gateway."""
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from uuid import UUID
 
 from faststream.nats import NatsMessage
 
@@ -12,41 +14,55 @@ from services.mcp_gateway.adapters.registry import Registry
 from services.mcp_gateway.adapters.upstreams import PooledUpstreams
 from services.mcp_gateway.adapters.views import Views
 from services.mcp_gateway.app.calls import ToolCalls
+from services.mcp_gateway.app.changes import Change, Changes
+from services.mcp_gateway.app.offers import Offers, ToolsOf
+from services.mcp_gateway.app.ports import KnownTool
+from services.mcp_gateway.app.profiles import Profiles
 from services.mcp_gateway.app.sightings import Sightings
 from services.mcp_gateway.app.trust import Trust
 from services.mcp_gateway.config import McpGatewaySettings
 from services.mcp_gateway.domain.events import CATALOGUE
+from services.mcp_gateway.domain.server import Server
 from services.mcp_gateway.entry.api import make_api
 from services.mcp_gateway.entry.consumer import SUBJECT, ToolTasks
+from services.mcp_gateway.entry.mcp.assembly import make_endpoint
+from services.mcp_gateway.entry.mcp.endpoint import Paths
 from services.mcp_gateway.entry.servers_api import Gateway
+from services.mcp_gateway.limits import HELD_CONNECTIONS
 from services.mcp_gateway.metrics import Metrics
 from shared.bus.broker import whole_message
 from shared.bus.cloudevents import tenant_of
+from shared.db.kept import KeptConnections
 from shared.limits import TASKS_HELD_MAX
 from shared.net.guard import parse_allowed_hosts
 from shared.runtime import Runtime, open_runtime
+from shared.scope import TenantScope
 
 NAME = "mcp_gateway"
 
 
 async def run(settings: McpGatewaySettings) -> None:
     """Serve until SIGTERM."""
-    async with open_runtime(NAME, settings) as rt:
+    async with open_runtime(NAME, settings, held=HELD_CONNECTIONS) as rt:
         launcher = Launcher(
             read_commands(settings.mcp_gateway_commands),
             parse_allowed_hosts(settings.allowed_hosts),
             Path(settings.data_dir).resolve() / "tenants",
         )
-        upstreams = PooledUpstreams(launcher)
+        changes = Changes()
+        upstreams = PooledUpstreams(launcher, changes.tell)
         async with upstreams.pool:
-            await _serve(rt, launcher, upstreams)
+            await _serve(rt, settings, launcher, upstreams, changes)
 
 
-async def _serve(rt: Runtime, launcher: Launcher, upstreams: PooledUpstreams) -> None:
+async def _serve(
+    rt: Runtime, settings: McpGatewaySettings, launcher: Launcher, upstreams: PooledUpstreams, changes: Changes
+) -> None:
     metrics = Metrics(rt.registry)
     bundled = [server.definition() for server in BUNDLED_SERVERS.values()]
     registry = Registry(rt.tenants, bundled, rt.waker.wake)
-    records = CallRecords(rt.log, rt.worker_pool, rt.waker)
+    writing = KeptConnections(rt.worker_pool)
+    records = CallRecords(rt.log, writing, rt.waker)
     views = Views(rt.tenants)
     trust = Trust(upstreams, PostgresPins(rt.tenants, rt.waker.wake), metrics.observe_pins)
     check = ArgumentValidator().check
@@ -57,24 +73,50 @@ async def _serve(rt: Runtime, launcher: Launcher, upstreams: PooledUpstreams) ->
     )
 
     rt.work_on(SUBJECT, ToolTasks(calls).do, concurrency=TASKS_HELD_MAX)
-    _hear_of_changes(rt, registry, trust)
+    profiles = Profiles(registry, views)
+    offers = Offers(profiles.servers, _tools_of(upstreams, trust), upstreams)
+    changes.listen_to_all(offers.forget)
+
+    def registry_changed(tenant_id: UUID) -> None:
+        registry.forget(tenant_id)
+        profiles.forget(tenant_id)
+        trust.forget(tenant_id)
+        changes.tell(tenant_id, Change("tools"), Change("prompts"), Change("resources"))
+
+    def pins_changed(tenant_id: UUID) -> None:
+        trust.forget(tenant_id)
+        changes.tell(tenant_id, Change("tools"))
+
+    _hear_of_changes(rt, server=registry_changed, tool=pins_changed)
     rt.relay(CATALOGUE.public_types)
     records.start()
+    rt.on_close(writing.close)
     rt.on_close(records.close)
     gateway = Gateway(rt.tenants, registry, views, Sightings(upstreams, trust, views), upstreams, launcher)
-    await rt.serve(make_api(rt, gateway, trust, calls, records))
+    endpoint = make_endpoint(rt, calls, offers, upstreams, changes, profiles.known, settings.mcp_gateway_public_hosts)
+    await rt.serve(Paths(endpoint, make_api(rt, gateway, trust, calls, records)))
 
 
-def _hear_of_changes(rt: Runtime, registry: Registry, trust: Trust) -> None:
-    """Forget what is cached of a tenant's servers and pins when any replica changed one of them."""
+def _tools_of(upstreams: PooledUpstreams, trust: Trust) -> ToolsOf:
+    """Offer what was approved; of a server that runs, what it lists now."""
 
-    async def on_server(message: NatsMessage) -> None:
-        tenant = tenant_of(message.raw_message.subject)
-        registry.forget(tenant)
-        trust.forget(tenant)
+    async def tools(scope: TenantScope, server: Server, _: str | None) -> Iterable[KnownTool]:
+        running = upstreams.state(server)
+        if running is None or not running.alive:
+            return await trust.offered(scope, server)
+        return [vetted.tool for vetted in (await trust.tools(scope, server)).values() if not vetted.quarantined]
 
-    async def on_tool(message: NatsMessage) -> None:
-        trust.forget(tenant_of(message.raw_message.subject))
+    return tools
 
-    for aggregate, forget in (("server", on_server), ("tool", on_tool)):
-        rt.broker.subscriber(f"events.*.{NAME}.{aggregate}.*", decoder=whole_message, no_reply=True)(forget)
+
+def _hear_of_changes(rt: Runtime, **changed: Callable[[UUID], None]) -> None:
+    """Forget what is cached of a tenant's servers and tools when any replica changed one of them."""
+
+    def subscribe(aggregate: str, forget: Callable[[UUID], None]) -> None:
+        async def on_change(message: NatsMessage) -> None:
+            forget(tenant_of(message.raw_message.subject))
+
+        rt.broker.subscriber(f"events.*.{NAME}.{aggregate}.*", decoder=whole_message, no_reply=True)(on_change)
+
+    for aggregate, forget in changed.items():
+        subscribe(aggregate, forget)

@@ -5,13 +5,13 @@ from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
-from litestar import Litestar
+from litestar.types import ASGIApp
 
-from shared.limits import HTTP_DRAIN_S
+from shared.limits import HTTP_DRAIN_S, HTTP_KEEP_ALIVE_S
 from shared.settings import Settings
 
 
-def make_server(app: Litestar, settings: Settings) -> uvicorn.Server:
+def make_server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
     """Return a server that is not yet running; set `should_exit` to drain and stop it."""
     if settings.http_socket:
         with suppress(FileNotFoundError):
@@ -27,6 +27,7 @@ def make_server(app: Litestar, settings: Settings) -> uvicorn.Server:
         access_log=False,
         log_config=None,
         server_header=False,
+        timeout_keep_alive=HTTP_KEEP_ALIVE_S,
         timeout_graceful_shutdown=HTTP_DRAIN_S,
         h11_max_incomplete_event_size=64 * 1024,
     )

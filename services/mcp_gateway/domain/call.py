@@ -13,7 +13,7 @@ from shared.errors import FieldFault
 NOT_SENT = frozenset({"server_unavailable", "server_busy", "unavailable", "rate_limited"})
 """Codes of ends that precede any sending."""
 
-OPEN = frozenset({"tool_timeout", "tool_interrupted", "server_died", "protocol_violation"})
+OPEN = frozenset({"tool_timeout", "tool_cancelled", "tool_interrupted", "server_died", "protocol_violation"})
 """Codes of ends after which it is not known whether the tool acted."""
 
 RETRYABLE = NOT_SENT | {"tool_timeout", "server_died"}
@@ -40,6 +40,7 @@ class CallRequest(msgspec.Struct, frozen=True):
     correlation_id: str | None = None
     attempt: int = 1
     parent_id: UUID | None = None
+    profile: str | None = None
 
 
 class CallFailure(msgspec.Struct, frozen=True):
@@ -55,8 +56,9 @@ class CallFailure(msgspec.Struct, frozen=True):
 class CallOutcome(msgspec.Struct, frozen=True):
     """How a call ended. Exactly one of `result` and `failure` counts. `response_ms` is the server's part.
 
-    `position` is that of its end in the log, if that was on disk before the caller heard of it. `findings` are what
-    the screening of the result found.
+    `position` is that of its end in the log, if that was on disk before the caller heard of it. `answer` is what the
+    server wrote, if this very call got an answer from an MCP server. `findings` are what the screening of the result
+    found.
     """
 
     id: UUID
@@ -69,6 +71,7 @@ class CallOutcome(msgspec.Struct, frozen=True):
     failure: CallFailure | None = None
     response_ms: float | None = None
     position: int | None = None
+    answer: msgspec.Raw | None = None
     findings: tuple[Finding, ...] = ()
 
 

@@ -23,7 +23,7 @@ from services.mcp_gateway.limits import (
     RELEASE_CALM_SECONDS,
 )
 
-PINNED_FIELDS = ("name", "title", "description", "inputSchema", "outputSchema", "annotations")
+PINNED_FIELDS = ("name", "title", "description", "inputSchema", "outputSchema", "annotations", "icons", "_meta")
 PLATFORM = "platform"
 
 PinStatus = Literal["approved", "quarantined"]

@@ -11,7 +11,7 @@ import msgspec
 from services.mcp_gateway.limits import SERVER_ARGS_MAX, SERVER_ENV_MAX, SERVER_TEXT_MAX_CHARS
 from shared.errors import FieldFault, Unprocessable
 
-ServerType = Literal["stdio", "streamable_http"]
+ServerType = Literal["stdio", "streamable_http", "sse"]
 Visibility = Literal["private", "shared", "public"]
 Status = Literal["active", "disabled"]
 
@@ -20,7 +20,7 @@ SECRET_OPENING = "{secret."  # noqa: S105 - how a value names a secret
 
 
 class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How calls are made. `headers` go with each request to a streamable HTTP server.
+    """How calls are made. `headers` go with each request to a server that is reached by HTTP.
 
     `approval` `manual`: of the tools that the server lists first, too, none is offered before a person approved it.
     `screening` `block`: nor one whose definition is suspicious, and a suspicious result is not passed on.

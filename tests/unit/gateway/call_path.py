@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 from services.mcp_gateway.app.calls import ToolCalls
 from services.mcp_gateway.app.ports import KnownTool, ToolAnswer
+from services.mcp_gateway.app.relay import Relay
 from services.mcp_gateway.app.trust import Trust
 from services.mcp_gateway.domain.call import CallOutcome, CallRequest
 from services.mcp_gateway.domain.server import Server, ServerConfig, ServerDefinition
@@ -53,7 +54,10 @@ class Upstream:
             raise self.start_failure
         return self.listing
 
-    async def call(self, _: Server, __: str, ___: dict[str, Any], seconds: float) -> ToolAnswer:
+    async def call(
+        self, _: Server, __: str, ___: dict[str, Any], seconds: float, relay: Relay | None = None
+    ) -> ToolAnswer:
+        assert relay is None
         self.calls.append(seconds)
         return ToolAnswer([], self.answer(), is_error=False, duration_ms=1.0)
 

@@ -117,6 +117,8 @@ def test_with_blocking_what_is_flagged_waits_at_first_sight() -> None:
         tool(outputSchema={"type": "object"}),
         tool(annotations={"readOnlyHint": True}),
         tool(annotations={}),
+        tool(icons=[{"src": "https://example.org/icon.png"}]),
+        tool(_meta={"a": 1}),
         tool(inputSchema={"type": "object", "additionalProperties": 1}),
     ],
 )
@@ -135,7 +137,7 @@ def test_any_change_is_quarantined_with_its_difference(changed: dict[str, Any]) 
 def test_what_is_not_pinned_may_change_and_an_absent_field_is_an_empty_one() -> None:
     story = Story()
     story.lists(tool())
-    assert story.lists(tool(icons=["x"], _meta={"a": 1})) == []
+    assert story.lists(tool(execution={"taskSupport": "optional"})) == []
     assert story.lists({**tool(), "title": None, "annotations": None, "outputSchema": None}) == []
     assert definition_hash({**tool(), "title": ""}) == definition_hash(tool())
 

@@ -2,30 +2,39 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import httpx2
 from msgspec import UNSET, Raw
 
 from services.mcp_gateway.adapters.mcp.codec import (
-    HEADER_MISMATCH,
-    INTERNAL_ERROR,
-    Incoming,
-    RpcError,
-    RpcFailed,
     decode_incoming,
     encode_notification,
     encode_request,
 )
 from services.mcp_gateway.adapters.mcp.event_stream import EventStreamParser
-from services.mcp_gateway.adapters.mcp.http_headers import ParamHeaders, modern_headers, param_headers_of
+from services.mcp_gateway.adapters.mcp.following import listening_for, subscribe_all
+from services.mcp_gateway.adapters.mcp.http_client import (
+    UNREACHED,
+    ClientFactory,
+    Overloaded,
+    opened,
+    read,
+    refusal_of,
+    said,
+)
+from services.mcp_gateway.adapters.mcp.http_headers import modern_headers, param_headers_by_tool
 from services.mcp_gateway.adapters.mcp.launch import HttpLaunch
-from services.mcp_gateway.adapters.mcp.model import Era, NotificationHandler, ToolDefinition, ToolResult
+from services.mcp_gateway.adapters.mcp.model import Opening, ToolDefinition, ToolResult
 from services.mcp_gateway.adapters.mcp.session import McpSession
+from services.mcp_gateway.app.relay import Relay
+from services.mcp_gateway.domain.param_headers import ParamHeaders
+from services.mcp_gateway.domain.rpc import HEADER_MISMATCH, INTERNAL_ERROR, Message, RpcError, RpcFailed
 from services.mcp_gateway.errors import ProtocolViolation, ResultTooLarge, ServerDied, ServerUnavailable
 from services.mcp_gateway.limits import (
+    FOLLOW_SECONDS,
     HTTP_CLOSE_SECONDS,
     HTTP_ERROR_BODY_MAX_BYTES,
     HTTP_REPLIES_MAX,
@@ -37,38 +46,16 @@ from services.mcp_gateway.limits import (
 
 _log = logging.getLogger(__name__)
 
-ClientFactory = Callable[[], httpx2.AsyncClient]
-"""Makes the HTTP client of one session: the place for a guarded transport. The session closes the client."""
-
-_UNREACHED = (
-    httpx2.ConnectError,
-    httpx2.ConnectTimeout,
-    httpx2.PoolTimeout,
-    httpx2.ProxyError,
-    httpx2.UnsupportedProtocol,
-    httpx2.LocalProtocolError,
-    httpx2.InvalidURL,
-)
-_REFUSED_CREDENTIALS = frozenset({401, 403})
-_TRY_LATER = frozenset({429, 503})
-_MAYBE_PASSED_ON = frozenset({503})  # proxies answer so too when the server broke off in the middle of the request
-
 
 class _SessionLost(Exception):
     """The server does not know our session id any more (404): nothing of the request was done."""
 
 
-class _Overloaded(ServerUnavailable):
-    """HTTP 429 or 503: the server, or something on the way to it, has no time for the request."""
-
-
 class HttpSession(McpSession):
     """A conversation by HTTP. Each request is an exchange of its own; only handshake-era servers keep a session."""
 
-    def __init__(
-        self, launch: HttpLaunch, client_factory: ClientFactory, on_notification: NotificationHandler | None
-    ) -> None:
-        super().__init__(on_notification)
+    def __init__(self, launch: HttpLaunch, client_factory: ClientFactory, opening: Opening) -> None:
+        super().__init__(opening)
         self._url = launch.url
         self._headers = {
             **{name.lower(): value for name, value in launch.headers.items()},
@@ -92,17 +79,17 @@ class HttpSession(McpSession):
         launch: HttpLaunch,
         *,
         client_factory: ClientFactory = httpx2.AsyncClient,
-        era: Era | None = None,
-        on_notification: NotificationHandler | None = None,
+        opening: Opening | None = None,
     ) -> "HttpSession":
         """Reach the server and agree on a protocol revision.
 
-        Without an `era` the stateless one is tried first: the header that names it is what older servers refuse by, and
-        it costs them no session. Raises `ServerUnavailable` or `ProtocolViolation`.
+        Without an era in `opening` the stateless one is tried first: the header that names it is what older servers
+        refuse by, and it costs them no session. Raises `ServerUnavailable` or `ProtocolViolation`.
         """
-        session = cls(launch, client_factory, on_notification)
+        opening = opening if opening is not None else Opening()
+        session = cls(launch, client_factory, opening)
         try:
-            await session._negotiate(("handshake", "modern") if era == "handshake" else ("modern", "handshake"))
+            await session._negotiate(("handshake", "modern") if opening.era == "handshake" else ("modern", "handshake"))
         except BaseException:
             await asyncio.shield(session.close())
             raise
@@ -116,6 +103,7 @@ class HttpSession(McpSession):
         if self._closed and self._client.is_closed:
             return
         self._closed = True
+        self._unasked.close()
         try:
             if self._session_id is not None:
                 async with asyncio.timeout(HTTP_CLOSE_SECONDS):
@@ -129,23 +117,56 @@ class HttpSession(McpSession):
                 task.cancel()
             await self._client.aclose()
 
-    async def call_tool(self, name: str, arguments: dict[str, Any], *, timeout: float) -> ToolResult:  # noqa: ASYNC109
+    async def follow(self, uris: frozenset[str]) -> None:
+        if self._modern:
+            await self._exchange("subscriptions/listen", listening_for(uris), FOLLOW_SECONDS)
+            return
+        listening = asyncio.create_task(self._listen())
         try:
-            return await super().call_tool(name, arguments, timeout=timeout)
-        except _Overloaded as refusal:
-            if refusal.details["http_status"] not in _MAYBE_PASSED_ON:
+            await subscribe_all(self._exchange, uris)
+            await listening
+        except httpx2.HTTPError as error:
+            raise ServerDied(f"The stream of notices broke: {said(error)}.") from error
+        finally:
+            listening.cancel()
+
+    async def _listen(self) -> None:
+        """Read the stream of what belongs to no request. A server need not have one (405)."""
+        headers = {**self._request_headers("", {}), "accept": "text/event-stream"}
+        events = EventStreamParser(bounded=False)
+        async with self._stream("GET", None, headers) as response:
+            if response.status_code != 200:  # noqa: PLR2004 - OK
+                raise ServerUnavailable(f"The server has no stream of notices (HTTP {response.status_code}).")
+            async for chunk in response.aiter_raw():
+                for event in events.feed(chunk):
+                    message = decode_incoming(event.data) if event.data else None
+                    if message is not None and message.method is not UNSET:
+                        self._unasked.take(message, message.method)
+
+    async def call_tool(
+        self,
+        name: str,
+        arguments: dict[str, Any],
+        *,
+        timeout: float,  # noqa: ASYNC109 - as in the base class
+        relay: Relay | None = None,
+    ) -> ToolResult:
+        try:
+            return await super().call_tool(name, arguments, timeout=timeout, relay=relay)
+        except Overloaded as refusal:
+            if not refusal.maybe_passed_on:
                 raise
             raise ServerDied(refusal.message, details=refusal.details, retry_after=refusal.retry_after) from refusal
 
     def _remember_tools(self, tools: list[ToolDefinition]) -> None:
         super()._remember_tools(tools)
-        self._param_headers = param_headers_of(tools)
+        self._param_headers = param_headers_by_tool(tools)
 
-    async def _exchange(self, method: str, params: dict[str, Any], seconds: float) -> Raw:
+    async def _exchange(self, method: str, params: dict[str, Any], seconds: float, relay: Relay | None = None) -> Raw:
         async with asyncio.timeout(seconds):
             session_id = self._session_id
             try:
-                return await self._attempt(method, params)
+                return await self._attempt(method, params, relay)
             except _SessionLost:
                 await self._reopen(session_id)
             except RpcFailed as failure:
@@ -154,7 +175,7 @@ class HttpSession(McpSession):
                     raise
                 await self.list_tools()
             try:
-                return await self._attempt(method, params)
+                return await self._attempt(method, params, relay)
             except _SessionLost as lost:
                 raise ServerUnavailable("The server forgets its sessions as soon as they are opened.") from lost
 
@@ -167,13 +188,13 @@ class HttpSession(McpSession):
                 except RpcFailed as failure:
                     raise ServerUnavailable("The server ended the session and opens no other.") from failure
 
-    async def _attempt(self, method: str, params: dict[str, Any]) -> Raw:
+    async def _attempt(self, method: str, params: dict[str, Any], relay: Relay | None) -> Raw:
         if self._closed:
             raise ServerUnavailable("The session with this server has ended.")
         self._last_id = request_id = self._last_id + 1
-        body = encode_request(request_id, method, params, modern=self._modern)
+        body = encode_request(request_id, method, params, modern=self._modern, relay=relay)
         try:
-            answer = await self._converse(request_id, body, self._request_headers(method, params))
+            answer = await self._followed(relay, request_id, body, self._request_headers(method, params))
         except asyncio.CancelledError:
             # In the modern era the closed response is the cancellation; before it, a notification is.
             if not self._modern and method != "initialize" and not self._closed:
@@ -182,17 +203,26 @@ class HttpSession(McpSession):
         except ProtocolViolation:
             self._closed = True
             raise
-        except _UNREACHED as error:
-            raise ServerUnavailable(f"The server cannot be reached: {_said(error)}.") from error
+        except UNREACHED as error:
+            raise ServerUnavailable(f"The server cannot be reached: {said(error)}.") from error
         except httpx2.HTTPError as error:
-            raise ServerDied(f"The connection broke before the answer came: {_said(error)}.") from error
+            raise ServerDied(f"The connection broke before the answer came: {said(error)}.") from error
         if answer.error is not UNSET:
             raise RpcFailed(answer.error)
         if answer.result is UNSET:
             raise ProtocolViolation("The server sent a response with neither result nor error.")
         return answer.result
 
-    async def _converse(self, request_id: int, body: bytes, headers: dict[str, str]) -> Incoming:
+    async def _followed(self, relay: Relay | None, request_id: int, body: bytes, headers: dict[str, str]) -> Message:
+        if relay is None:
+            return await self._converse(request_id, body, headers)
+        self._unasked.begin(request_id, relay)
+        try:
+            return await self._converse(request_id, body, headers)
+        finally:
+            self._unasked.end(request_id)
+
+    async def _converse(self, request_id: int, body: bytes, headers: dict[str, str]) -> Message:
         events = EventStreamParser()
         answer = await self._converse_once(request_id, "POST", body, headers, events)
         resumes = 0
@@ -205,14 +235,14 @@ class HttpSession(McpSession):
             resume = {**headers, "last-event-id": events.last_id, "accept": "text/event-stream"}
             try:
                 answer = await self._converse_once(request_id, "GET", None, resume, events)
-            except (_SessionLost, ServerUnavailable, *_UNREACHED) as error:
+            except (_SessionLost, ServerUnavailable, *UNREACHED) as error:
                 # The request itself was taken: nothing that is wrong now may look like a refusal of it.
                 raise ServerDied("The server ended its answer before the result, and gives no rest of it.") from error
         return answer
 
     async def _converse_once(
         self, request_id: int, verb: str, body: bytes | None, headers: dict[str, str], events: EventStreamParser
-    ) -> Incoming | None:
+    ) -> Message | None:
         async with self._stream(verb, body, headers) as response:
             if response.status_code != 200:  # noqa: PLR2004 - OK
                 return await self._refusal(response)
@@ -220,7 +250,7 @@ class HttpSession(McpSession):
                 self._session_id = response.headers.get("mcp-session-id", self._session_id)
             kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
             if kind == "application/json":
-                answer = decode_incoming(await _read(response, MESSAGE_MAX_BYTES))
+                answer = decode_incoming(await read(response, MESSAGE_MAX_BYTES))
                 if not self._is_answer(answer, request_id):
                     raise ProtocolViolation("The server answered with something that is no response.")
                 return answer
@@ -249,36 +279,25 @@ class HttpSession(McpSession):
         except TimeoutError:
             self._streams_linger = True
 
-    def _is_answer(self, message: Incoming, request_id: int) -> bool:
+    def _is_answer(self, message: Message, request_id: int) -> bool:
         if message.method is not UNSET:
-            reply = self._unasked.take(message, message.method)
-            if reply is not None and not self._modern:  # the modern era has no requests from server to client
-                self._send_later(reply)
+            self._unasked.take(message, message.method, request_id)
             return False
         if message.id != request_id and not (message.id is None and message.error is not UNSET):
             raise ProtocolViolation(f"The server answered a request that was not asked ({str(message.id)[:40]!r}).")
         return True
 
-    async def _refusal(self, response: httpx2.Response) -> Incoming:
+    async def _refusal(self, response: httpx2.Response) -> Message:
         """Return the JSON-RPC error that came with the status, or raise what the status means."""
         status = response.status_code
-        details = {"http_status": status}
         if status == 404 and self._session_id is not None:  # noqa: PLR2004 - not found
             raise _SessionLost
-        if status in _REFUSED_CREDENTIALS:
-            raise ServerUnavailable(f"The server refused our credentials (HTTP {status}).", details=details)
-        if status in _TRY_LATER:
-            after = response.headers.get("retry-after", "")
-            raise _Overloaded(
-                f"The server has no time for us now (HTTP {status}).",
-                details=details,
-                retry_after=float(after) if after.isdigit() and len(after) <= 5 else None,  # noqa: PLR2004 - a day
-            )
-        if response.has_redirect_location:
-            raise ServerUnavailable("The server's address redirects elsewhere; set that address.", details=details)
+        refusal = refusal_of(response)
+        if refusal is not None:
+            raise refusal
         if response.headers.get("content-type", "").startswith("application/json"):
             try:
-                answer = decode_incoming(await _read(response, HTTP_ERROR_BODY_MAX_BYTES))
+                answer = decode_incoming(await read(response, HTTP_ERROR_BODY_MAX_BYTES))
             except (ProtocolViolation, ResultTooLarge):
                 _log.debug("the body of an HTTP %d was no JSON-RPC", status)
             else:
@@ -289,8 +308,13 @@ class HttpSession(McpSession):
     async def _notify(self, method: str) -> None:
         await self._post_and_forget(encode_notification(method))
 
+    def _reply(self, message: bytes) -> None:
+        if not self._modern and not self._closed:  # the modern era has no requests from server to client
+            self._send_later(message)
+
     def _send_later(self, body: bytes) -> None:
         if len(self._background) >= HTTP_REPLIES_MAX:
+            self._closed = True
             raise ProtocolViolation("The server asks and does not take the answers.")
         task = asyncio.get_running_loop().create_task(self._post_and_forget(body))
         self._background.add(task)
@@ -317,30 +341,7 @@ class HttpSession(McpSession):
                 headers["mcp-session-id"] = self._session_id
         return headers
 
-    @asynccontextmanager
-    async def _stream(self, verb: str, body: bytes | None, headers: dict[str, str]) -> AsyncIterator[httpx2.Response]:
-        # Redirects are never followed: the address was checked, where it points to was not.
-        async with self._client.stream(
-            verb, self._url, content=body, headers=headers, follow_redirects=False, timeout=_NO_READ_TIMEOUT
-        ) as response:
-            if response.headers.get("content-encoding", "identity").lower() != "identity":
-                raise ProtocolViolation("The server compressed its answer, which we did not offer to take.")
-            yield response
-
-
-_NO_READ_TIMEOUT = httpx2.Timeout(10.0, read=None)  # the call's own time bounds the reading
-
-
-async def _read(response: httpx2.Response, limit: int) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    async for chunk in response.aiter_raw():
-        size += len(chunk)
-        if size > limit:
-            raise ResultTooLarge(f"The server's answer is larger than {limit} bytes.", details={"limit": limit})
-        parts.append(chunk)
-    return b"".join(parts)
-
-
-def _said(error: Exception) -> str:
-    return str(error)[:200] or type(error).__name__
+    def _stream(
+        self, verb: str, body: bytes | None, headers: dict[str, str]
+    ) -> AbstractAsyncContextManager[httpx2.Response]:
+        return opened(self._client, verb, self._url, body, headers)
