@@ -19,6 +19,9 @@ from services.mcp_gateway.domain.screening import Finding
 from services.mcp_gateway.domain.server import ServerDefinition
 from shared.db.pool import TenantPool, open_pool
 from shared.errors import Conflict, NotFound
+from shared.eventstore.errors import ConcurrentAppend
+from shared.eventstore.event import NewEvent
+from shared.eventstore.postgres import PostgresEventLog
 from shared.ids import derived_id
 from shared.scope import TenantScope
 from tests.conftest import Backbone
@@ -121,6 +124,22 @@ async def test_the_first_listing_is_the_first_once(pool: TenantPool, scope: Tena
             "SELECT version, type FROM events WHERE stream_id = $1", derived_id("mcp-pins", server)
         )
     assert [tuple(row) for row in rows] == [(1, "mcp.tool-approved.v1")]
+
+
+async def test_what_has_no_event_does_not_happen(
+    pool: TenantPool, backbone: Backbone, scope: TenantScope, server: UUID
+) -> None:
+    store = PostgresPins(pool, lambda: None)
+    before = (await store.change(scope, server, deciding(approved(server)), ADD)).pins
+    worker = await open_pool(backbone.working_dsn("mcp_gateway"), name="test")
+    try:
+        stolen = NewEvent(scope.tenant_id, derived_id("mcp-pins", server), 2, "mcp.tool-released.v1", b"{}", b"{}")
+        await PostgresEventLog(worker).append([stolen])
+    finally:
+        await worker.close()
+    with pytest.raises(ConcurrentAppend):
+        await store.change(scope, server, deciding(quarantined(server)), frozenset())
+    assert await store.read(scope, server) == before
 
 
 async def test_pins_are_their_tenants_own_and_go_with_their_server(

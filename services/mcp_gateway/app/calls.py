@@ -52,6 +52,7 @@ from services.mcp_gateway.errors import (
     ResultFlagged,
     ResultTooLarge,
     ServerDisabled,
+    ToolError,
     ToolInterrupted,
     ToolNotFound,
     ToolQuarantined,
@@ -221,6 +222,9 @@ class ToolCalls:
             answer = await self._upstreams.call(
                 call.server, call.request.tool_name, call.request.arguments, seconds, call.relay
             )
+        except ToolError as error:
+            call.findings = screen_result([], {"message": error.message, **error.details})
+            return call.failed(_failure_of(_flagged(call) if call.blocks_result else error))
         except PlatformError as error:
             return call.failed(_failure_of(error))
         except Exception:  # noqa: BLE001 - a bug must not look like something that may be repeated
@@ -232,7 +236,7 @@ class ToolCalls:
     @staticmethod
     def _answered(call: "_Call", answer: ToolAnswer) -> CallOutcome:
         call.findings = screen_result(answer.content, answer.structured)
-        if call.findings and call.server.definition.config.screening == "block":
+        if call.blocks_result:
             return call.failed(_failure_of(_flagged(call)), answer.duration_ms)
         call.answer = answer
         if answer.is_error:
@@ -319,6 +323,10 @@ class _Call:
         if not said and self.request.deadline is None:
             said = [CALL_SECONDS_DEFAULT]
         return max(0.001, min(*said, self.seconds_left, CALL_SECONDS_MAX))
+
+    @property
+    def blocks_result(self) -> bool:
+        return bool(self.findings) and self.server.definition.config.screening == "block"
 
     @property
     def elapsed_ms(self) -> float:

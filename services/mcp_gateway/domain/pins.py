@@ -5,7 +5,7 @@ Only what a model or a caller goes by is pinned; it is compared by its hash. Not
 
 import datetime as dt
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 from uuid import UUID
 
@@ -23,7 +23,7 @@ from services.mcp_gateway.limits import (
     RELEASE_CALM_SECONDS,
 )
 
-PINNED_FIELDS = ("name", "title", "description", "inputSchema", "outputSchema", "annotations")
+PINNED_FIELDS = ("name", "title", "description", "inputSchema", "outputSchema", "annotations", "icons", "_meta")
 PLATFORM = "platform"
 
 PinStatus = Literal["approved", "quarantined"]
@@ -108,14 +108,17 @@ class Listed(msgspec.Struct, frozen=True):
         return cls(definition["name"], digest, part, len(encoded), too_deep(part, encoded))
 
 
-def recordable(listing: Iterable[Listed], pins: Pins) -> tuple[list[Listed], frozenset[str]]:
+def recordable(listing: Sequence[Listed], pins: Pins) -> tuple[list[Listed], frozenset[str]]:
     """Return the tools that can be pinned, and the names of the others: of too much, too many, or without a name.
 
-    The others are in quarantine for as long as they are listed so.
+    The others are in quarantine for as long as they are listed so. Tools that vanished take up room: a server that
+    lists other ones each time is kept no more of.
     """
+    names = {tool.name for tool in listing}
+    vanished = (pin for name, pin in pins.tools.items() if name not in names)
     kept: list[Listed] = []
     left_out: set[str] = set()
-    room = PINNED_LISTING_MAX_BYTES
+    room = PINNED_LISTING_MAX_BYTES - sum(_size(pin) for pin in vanished)
     places = PINS_PER_SERVER_MAX - len(pins.tools)
     for tool in listing:
         new = tool.name not in pins.tools
@@ -127,6 +130,10 @@ def recordable(listing: Iterable[Listed], pins: Pins) -> tuple[list[Listed], fro
         places -= new
         kept.append(tool)
     return kept, frozenset(left_out)
+
+
+def _size(pin: Pin) -> int:
+    return sum(len(_canonical(version.definition)) for version in (pin.approved, pin.pending) if version is not None)
 
 
 class Decided(msgspec.Struct, frozen=True):

@@ -45,8 +45,12 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def screen_definition(definition: dict[str, Any]) -> tuple[Finding, ...]:
-    """Return what is suspicious in a tool's definition: its texts, and all texts and names in its schemas."""
-    return _screen(_Reading(_texts(definition, "", names=True)), DEFINITION)
+    """Return what is suspicious in a tool's definition: its texts, and all texts and names in its schemas.
+
+    Its icons are none of that, and images in base64 as a rule.
+    """
+    said = {name: value for name, value in definition.items() if name != "icons"}
+    return _screen(_Reading(_texts(said, "", names=True)), DEFINITION)
 
 
 def screen_result(content: list[dict[str, Any]], structured: dict[str, Any] | None) -> tuple[Finding, ...]:

@@ -117,6 +117,8 @@ def test_with_blocking_what_is_flagged_waits_at_first_sight() -> None:
         tool(outputSchema={"type": "object"}),
         tool(annotations={"readOnlyHint": True}),
         tool(annotations={}),
+        tool(icons=[{"src": "https://example.org/icon.png"}]),
+        tool(_meta={"a": 1}),
         tool(inputSchema={"type": "object", "additionalProperties": 1}),
     ],
 )
@@ -135,7 +137,7 @@ def test_any_change_is_quarantined_with_its_difference(changed: dict[str, Any]) 
 def test_what_is_not_pinned_may_change_and_an_absent_field_is_an_empty_one() -> None:
     story = Story()
     story.lists(tool())
-    assert story.lists(tool(icons=["x"], _meta={"a": 1})) == []
+    assert story.lists(tool(execution={"taskSupport": "optional"})) == []
     assert story.lists({**tool(), "title": None, "annotations": None, "outputSchema": None}) == []
     assert definition_hash({**tool(), "title": ""}) == definition_hash(tool())
 
@@ -222,13 +224,19 @@ def test_what_cannot_be_pinned_is_left_out() -> None:
     assert {"huge", "a\0b", "", "large39"} <= left_out
     assert "add" not in left_out
     assert sum(each.size for each in kept) <= PINNED_LISTING_MAX_BYTES
-    many = Pins(uuid4(), {str(number): evolve(None, APPROVED) for number in range(PINS_PER_SERVER_MAX)})
+    gone = {name: evolve(None, approval(tool(name, "x" * (PINNED_LISTING_MAX_BYTES // 2)))) for name in ("a", "b")}
+    assert recordable([Listed.of(tool())], Pins(uuid4(), gone))[1] == {"add"}
+    assert recordable([Listed.of(tool()), Listed.of(tool("a"))], Pins(uuid4(), gone))[1] == frozenset()
+    many = Pins(uuid4(), {str(number): evolve(None, approval(tool())) for number in range(PINS_PER_SERVER_MAX)})
     kept, left_out = recordable([Listed.of(tool("1")), Listed.of(tool("one more"))], many)
     assert ([each.name for each in kept], left_out) == (["1"], {"one more"})
 
 
 PINS = Pins(uuid4())
-APPROVED = ToolApproved(uuid4(), "add", "0", tool(), "user:ada", NOW)
+
+
+def approval(definition: dict[str, Any]) -> ToolApproved:
+    return ToolApproved(uuid4(), definition["name"], "0", definition, "user:ada", NOW)
 
 
 def test_differences_are_readable() -> None:

@@ -79,7 +79,7 @@ async def test_what_returns_is_released() -> None:
 
 async def test_the_pins_are_asked_once_for_a_listing() -> None:
     gateway = Gateway()
-    await asyncio.gather(*(gateway.execute(READS) for _ in range(5)))
+    await asyncio.gather(*(gateway.trust.tools(SCOPE, gateway.server) for _ in range(50)))
     assert gateway.pins.reads == 2, "one look, and one within the change"
     await gateway.execute(ACTS)
     assert gateway.pins.reads == 2

@@ -18,6 +18,7 @@ from shared.ids import new_id
 
 META_ERROR = "agentic-platform/error"
 META_EXECUTION = "agentic-platform/executionId"
+META_FINDINGS = "agentic-platform/findings"
 
 
 class CallTool:
@@ -65,12 +66,25 @@ def _result(inbound: Inbound, outcome: CallOutcome) -> Any:
         details = failure.details
         raise RpcFailed(RpcError(details["rpc_code"], details.get("rpc_message", ""), details.get("rpc_data")))
     if outcome.answer is not None and (failure is None or failure.code == "tool_error"):
-        return in_era(outcome.answer, modern=inbound.modern)
+        return _with_findings(in_era(outcome.answer, modern=inbound.modern), outcome)
     result = _completed(outcome) if failure is None else _failed(failure)
     result["_meta"] = {**result.get("_meta", {}), META_EXECUTION: str(outcome.id)}
     if inbound.modern:
         result["resultType"] = "complete"
-    return result
+    return result if failure is not None else _with_findings(result, outcome)
+
+
+def _with_findings(result: Any, outcome: CallOutcome) -> Any:
+    """Add what the screening found. A result that was withheld for that is not quoted, so this is not for failures."""
+    if not outcome.findings:
+        return result
+    plain = msgspec.json.decode(result) if isinstance(result, msgspec.Raw) else result
+    said = plain.get("_meta")
+    plain["_meta"] = {
+        **(said if isinstance(said, dict) else {}),
+        META_FINDINGS: msgspec.to_builtins(outcome.findings),
+    }
+    return plain
 
 
 def _completed(outcome: CallOutcome) -> dict[str, Any]:
