@@ -26,7 +26,7 @@ from bench.processes import own_cpu_seconds
 _TURNS = int(os.environ.get("BENCH_TURNS", "2"))
 _SECONDS = float(os.environ.get("BENCH_SECONDS", "1.5"))
 _ONLY = tuple(part for part in os.environ.get("BENCH_ONLY", "").split(",") if part)
-_MCP_PATH = os.environ.get("BENCH_MCP_PATH", "/mcp")
+MCP_PATH = os.environ.get("BENCH_MCP_PATH", "/mcp")
 _FASTMCP = os.environ.get("BENCH_FASTMCP", "")
 _ALONE, _MANY = 1, 32
 _CLIENT_BUSY = 0.9  # of its time: above that, a figure is the client's
@@ -51,7 +51,7 @@ async def main() -> None:
         served = await stack.enter_async_context(gateway_platform(upstream.port))
         every = [
             *direct_ways(upstream.address),
-            *gateway_ways(served, _MCP_PATH),
+            *gateway_ways(served, MCP_PATH),
             *await _proxy_ways(stack, upstream),
         ]
         chosen = [way for way in every if not _ONLY or way.name == way.direct or any(p in way.name for p in _ONLY)]

@@ -19,7 +19,7 @@ import uvloop
 from bench.calls.proxies import http_upstream
 from bench.calls.served import Served, records_of
 from bench.calls.ways import gateway_ways
-from bench.gateway import Measured, measure
+from bench.gateway import MCP_PATH, Measured, measure
 
 _TURNS = int(os.environ.get("BENCH_TURNS", "6"))
 _FIGURES: dict[str, Callable[[Measured], float]] = {
@@ -57,7 +57,7 @@ async def main(other: Path, names: list[str]) -> None:
         records_of(after) as records_after,
     ):
         sides = [
-            (served, records, {way.name: way for way in gateway_ways(served, "/mcp")})
+            (served, records, {way.name: way for way in gateway_ways(served, MCP_PATH)})
             for served, records in ((before, records_before), (after, records_after))
         ]
         seen: dict[str, list[tuple[Measured, Measured]]] = {name: [] for name in names}

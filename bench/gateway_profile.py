@@ -17,7 +17,7 @@ from bench.calls.gateway_platform import gateway_platform
 from bench.calls.proxies import http_upstream
 from bench.calls.served import records_of
 from bench.calls.ways import gateway_ways
-from bench.gateway import run_client
+from bench.gateway import MCP_PATH, run_client
 
 _SECONDS = 12.0
 _SAMPLED_S = 10
@@ -34,7 +34,7 @@ async def main(name: str, py_spy: str) -> None:
             gateway_platform(upstream.port) as served,
             records_of(served) as records,
         ):
-            way = next(way for way in gateway_ways(served, "/mcp") if way.name == name)
+            way = next(way for way in gateway_ways(served, MCP_PATH) if way.name == name)
             await run_client(msgspec.structs.replace(way.load, width=32, seconds=2.0))
             before = served.cpu()["gateway"]
             sampling = asyncio.create_task(_sample(py_spy, served.pids["mcp_gateway"], stacks))
