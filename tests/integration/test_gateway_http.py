@@ -17,6 +17,7 @@ import pytest_asyncio
 
 from tests.conftest import Backbone
 from tests.fixtures.gateway_process import SERVERS, Running, free_port, gateway
+from tests.fixtures.mcp_servers.by_http import served
 from tests.fixtures.mcp_servers.sse_server import sse_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -367,3 +368,17 @@ async def test_a_server_that_speaks_sse(client: httpx2.AsyncClient) -> None:
 
         server.call = dies
         assert code(await client.post("/execute", json=call)) == (502, "server_died")
+
+
+async def test_a_bundled_server_that_is_served_by_http(client: httpx2.AsyncClient) -> None:
+    token = "a-token-of-a-length-that-nobody-guesses"
+    command = ("-m", "services.mcp_gateway.servers.calculator")
+    async with served(*command, address=f"127.0.0.1:{ELSEWHERE_PORT}", MCP_SERVER_TOKEN=token) as server:
+        far = {"server_type": "streamable_http", "url": server.url}
+        headers = {"Authorization": f"Bearer {token}"}
+        assert (await client.post("/servers", json={"name": "far", **far, "config": {"headers": headers}})).is_success
+        assert (await client.post("/servers", json={"name": "closed", **far})).is_success
+        call = {"tool_name": "add", "tool_input": {"a": 1, "b": 2}}
+        answer = await client.post("/execute", json={"server_id": "far", **call})
+        assert answer.json()["tool_output"] == {"result": 3}
+        assert code(await client.post("/execute", json={"server_id": "closed", **call})) == (503, "server_unavailable")

@@ -16,6 +16,7 @@ import pytest
 from services.mcp_gateway.adapters.mcp import legacy_sse
 from services.mcp_gateway.adapters.mcp.launch import CommandAllowList, SseLaunch
 from services.mcp_gateway.adapters.mcp.legacy_sse import LegacySseSession
+from services.mcp_gateway.adapters.mcp.model import Opening
 from services.mcp_gateway.adapters.mcp.opener import TransportOpener
 from services.mcp_gateway.adapters.mcp.place import PoolBounds, SessionKey
 from services.mcp_gateway.adapters.mcp.pool import SessionPool
@@ -317,6 +318,22 @@ async def test_a_forgotten_session_leaves_open_what_came_of_earlier_calls(server
             await session.call_tool("do", {}, timeout=10)
         with pytest.raises(ServerDied):
             await earlier
+
+
+async def test_what_the_server_tells_unasked_is_heard(server: SseServer) -> None:
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    opening = Opening(on_notification=lambda method, _: heard.put_nowait(method))
+    session = await LegacySseSession.connect(SseLaunch(server.url), opening=opening)
+    following = asyncio.create_task(session.follow(frozenset({"file:///a"})))
+    await server.send({"method": "notifications/tools/list_changed"})
+    assert await asyncio.wait_for(heard.get(), 10) == "notifications/tools/list_changed"
+    async with asyncio.timeout(10):
+        while "resources/subscribe" not in server.methods():
+            await asyncio.sleep(0.01)
+    assert not following.done()
+    server.streams[-1].close()
+    await asyncio.wait_for(following, 10)
+    await session.close()
 
 
 async def test_a_redirect_is_not_followed(server: SseServer) -> None:

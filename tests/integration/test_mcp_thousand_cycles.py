@@ -19,15 +19,18 @@ from services.mcp_gateway.adapters.mcp.opener import TransportOpener
 from services.mcp_gateway.adapters.mcp.place import PoolBounds, SessionKey
 from services.mcp_gateway.adapters.mcp.pool import PooledSession, SessionPool
 from services.mcp_gateway.errors import ServerDied, ServerUnavailable
+from tests.fixtures.mcp_servers.faulty import processes_with
 
 CYCLES = 1_000
 WARM_UP = 60
 AT_ONCE = 16
 GROWTH_MAX_BYTES = 8 * 1024 * 1024  # 8 KiB a cycle; a session that stays holds some 200 KiB
 
+MARK = str(uuid4().int)  # stands in the command line of each process here
+
 # The cheapest server there is: a tool call answers with the process's id. What is said decides how it ends.
-SERVER = """
-answer() { printf '{"jsonrpc":"2.0","id":%s,"result":%s}\\n' "$1" "$2"; }
+SERVER = r"""# MARK
+answer() { printf '{"jsonrpc":"2.0","id":%s,"result":%s}\n' "$1" "$2"; }
 while read -r line; do
   id=${line#*'"id":'}
   id=${id%%,*}
@@ -37,10 +40,10 @@ while read -r line; do
     *'"name":"die"'*) kill -9 $$;;
   esac
 done
-"""
+""".replace("MARK", MARK)
 GOOD = StdioLaunch("sh", ("-c", SERVER))
-STILLBORN = StdioLaunch("sh", ("-c", "exit 3"))
-LEAVES_A_CHILD = StdioLaunch("sh", ("-c", "sleep 600 & " + SERVER))
+STILLBORN = StdioLaunch("sh", ("-c", f"exit 3 # {MARK}"))
+LEAVES_A_CHILD = StdioLaunch("sh", ("-c", f"sleep 600.{MARK} & {SERVER}"))
 
 
 class Traces(msgspec.Struct):
@@ -49,17 +52,19 @@ class Traces(msgspec.Struct):
     descriptors: int
     tasks: int
     threads: int
-    children: int
+    wardens: int
+    servers: int
     folders: int
 
     @classmethod
-    def now(cls) -> "Traces":
-        process = psutil.Process()
+    def now(cls, others: set[int]) -> "Traces":
+        """Look, leaving out children that have nothing to do with this test."""
         return cls(
-            process.num_fds(),
+            psutil.Process().num_fds(),
             len(asyncio.all_tasks()),
             sum(not thread.name.startswith("asyncio_") for thread in threading.enumerate()),  # but for the kept workers
-            len(process.children(recursive=True)),
+            len(children() - others),
+            len(processes_with(MARK)),
             len(list(Path(tempfile.gettempdir()).glob("mcp-server-*"))),
         )
 
@@ -124,11 +129,14 @@ class Cycles:
             await self._pool.session(key, STILLBORN)
 
 
-async def settled(pool: SessionPool) -> None:
+def children() -> set[int]:
+    return {process.pid for process in psutil.Process().children()}
+
+
+async def settled(pool: SessionPool, others: set[int]) -> None:
     """Wait until the pool has nothing left that runs, and the last process was waited for."""
-    process = psutil.Process()
     async with asyncio.timeout(60):
-        while pool.states() or pool._closings or process.children():
+        while pool.states() or pool._closings or children() - others:
             await asyncio.sleep(0.05)
         while len(asyncio.all_tasks()) > 2:  # this one and the pool's
             await asyncio.sleep(0.05)
@@ -144,6 +152,7 @@ async def test_nothing_stays_of_a_thousand_servers(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     bounds = PoolBounds(idle_s=1.0, reap_interval_s=0.05, restart_delay_s=0.01)
+    others = children()
     numbers = iter(range(WARM_UP))
     async with SessionPool(TransportOpener(CommandAllowList(["sh"])), bounds) as pool:
         cycles = Cycles(pool)
@@ -153,13 +162,13 @@ async def test_nothing_stays_of_a_thousand_servers(
                 await cycles.run(number)
 
         await asyncio.gather(*(work() for _ in range(AT_ONCE)))
-        await settled(pool)
-        before, held = Traces.now(), memory()
+        await settled(pool, others)
+        before, held = Traces.now(others), memory()
         numbers = iter(range(WARM_UP, WARM_UP + CYCLES))
         await asyncio.gather(*(work() for _ in range(AT_ONCE)))
-        await settled(pool)
+        await settled(pool, others)
         assert cycles.ended == WARM_UP + CYCLES
-        assert Traces.now() == before
-        assert before.children == before.folders == 0
+        assert Traces.now(others) == before
+        assert before.wardens == before.servers == before.folders == 0
         assert memory() - held < GROWTH_MAX_BYTES
         assert "Unknown child process" not in caplog.text  # each exit status came to who waited for it

@@ -62,6 +62,8 @@ class Tool:
         self.is_async = inspect.iscoroutinefunction(function)
         self._numbers: tuple[str, ...] = ()
         self._arguments, self.input_schema = self._read_signature()
+        if b'"x-mcp-header"' in msgspec.json.encode(self.input_schema):
+            raise TypeError(f"the tool {self.name!r} wants arguments in headers too, which nothing here would check")
         self._decoder = msgspec.json.Decoder(self._arguments)
         self.output_schema = self._output_schema() if output_schema is None else output_schema
         self.hints = hints

@@ -325,6 +325,13 @@ def test_declarations_that_are_refused() -> None:
     with pytest.raises(TypeError, match="docstring"):
         made.tool()(undocumented)
 
+    def routed(region: Annotated[str, Meta(extra_json_schema={"x-mcp-header": "Region"})]) -> str:
+        """Want an argument in a header."""
+        return region
+
+    with pytest.raises(TypeError, match="headers"):
+        made.tool()(routed)
+
     def twice(a: Literal["x", "y"], b: Number = 3) -> str:
         """Be declared twice."""
         return f"{a}{b}"
