@@ -38,6 +38,9 @@ HTTP_STREAM_MAX_BYTES = 64 * MIB
 HTTP_EVENT_LINES_MAX = 100_000  # comments too: each costs time, however short it is
 HTTP_STREAM_END_SECONDS = 0.05
 HTTP_RESUME_DELAY_SECONDS_MAX = 5.0
+STANDING_RETRY_SECONDS = 0.5
+STANDING_RETRY_SECONDS_MAX = 60.0
+STANDING_STABLE_SECONDS = 30.0  # a stream that stood so long ended for no fault of its server
 
 # The pool.
 SESSIONS_PER_TENANT_MAX = 20

@@ -1,5 +1,6 @@
 """MCP servers that are made of one function, and the wire to them."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -62,6 +63,23 @@ def events(*messages: dict[str, Any] | str, head: str = "") -> httpx2.Response:
     return httpx2.Response(200, text=text, headers={"content-type": "text/event-stream; charset=utf-8"})
 
 
+class Stream(httpx2.AsyncByteStream):
+    """An event stream that goes on until it is ended."""
+
+    def __init__(self) -> None:
+        self._said: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+    def say(self, message: dict[str, Any]) -> None:
+        self._said.put_nowait(f"data: {json.dumps(message)}\n\n".encode())
+
+    def end(self) -> None:
+        self._said.put_nowait(None)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while (chunk := await self._said.get()) is not None:
+            yield chunk
+
+
 class Wire(httpx2.AsyncBaseTransport):
     """Carries requests to a function and streams its answer back, as a network would."""
 
@@ -73,7 +91,10 @@ class Wire(httpx2.AsyncBaseTransport):
         answer = self._server(request)
         if isinstance(answer, Awaitable):
             answer = await answer
-        return httpx2.Response(answer.status_code, headers=answer.headers, stream=_Body(answer.stream))
+        live = isinstance(answer.stream, Stream)
+        return httpx2.Response(
+            answer.status_code, headers=answer.headers, stream=answer.stream if live else _Body(answer.stream)
+        )
 
 
 class _Body(httpx2.AsyncByteStream):

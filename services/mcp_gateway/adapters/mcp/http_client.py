@@ -67,6 +67,12 @@ def refusal_of(response: httpx2.Response) -> ServerUnavailable | None:
     return None
 
 
+def kind_of(response: httpx2.Response) -> str:
+    """Return the media type of the body, without its parameters."""
+    kind: str = response.headers.get("content-type", "")
+    return kind.partition(";")[0].strip().lower()
+
+
 async def read(response: httpx2.Response, limit: int) -> bytes:
     """Return the whole body. Raises `ResultTooLarge`."""
     parts: list[bytes] = []

@@ -25,6 +25,8 @@ from services.mcp_gateway.domain.rpc import (
     INVALID_PARAMS,
     METHOD_NOT_FOUND,
     MODERN_VERSION,
+    UNSUPPORTED_VERSION,
+    RpcError,
     RpcFailed,
 )
 from services.mcp_gateway.errors import (
@@ -120,8 +122,7 @@ class McpSession(ABC):
                     f"The server lists more than {TOOLS_MAX} tools, or names of over {TOOL_NAME_MAX_CHARS} characters."
                 )
             if cursor is None:
-                self._remember_tools(tools)
-                return tools
+                return self._kept_tools(tools)
         raise ProtocolViolation(f"The server's list of tools has more than {TOOL_PAGES_MAX} pages.")
 
     async def call_tool(
@@ -236,7 +237,13 @@ class McpSession(ABC):
 
     async def _discover(self) -> None:
         self.protocol_version = MODERN_VERSION
-        raw = await self._exchange("server/discover", {}, START_SECONDS)
+        try:
+            raw = await self._exchange("server/discover", {}, START_SECONDS)
+        except RpcFailed as failure:
+            # One replica may be older than the others, which it knows.
+            if MODERN_VERSION not in _versions_named(failure.error):
+                raise
+            raw = await self._exchange("server/discover", {}, START_SECONDS)
         try:
             discovery = decode_discovery(raw)
         except ProtocolViolation as violation:
@@ -259,8 +266,10 @@ class McpSession(ABC):
         except TimeoutError as error:
             raise ServerUnavailable(f"The server did not answer {method} within {seconds:g} s.") from error
 
-    def _remember_tools(self, tools: list[ToolDefinition]) -> None:
+    def _kept_tools(self, tools: list[ToolDefinition]) -> list[ToolDefinition]:
+        """Remember what the server lists, and return what of it may be called."""
         self._tool_names = frozenset(tool.name for tool in tools)
+        return tools
 
     def _tool_failure(self, name: str, failure: RpcFailed) -> ToolError | ToolNotFound | ArgumentsInvalid:
         """Read what an error reply to `tools/call` means. The protocol has one code for two things (-32602)."""
@@ -278,3 +287,9 @@ class McpSession(ABC):
             if error.code == INVALID_PARAMS:
                 return ArgumentsInvalid(f"The server refused the arguments of {name!r}: {message}", details=details)
         return ToolError(f"The tool {name!r} failed: {message}", details=details)
+
+
+def _versions_named(error: RpcError) -> list[Any]:
+    """Return the revisions that a refusal of ours says the server speaks."""
+    named = error.data.get("supported") if error.code == UNSUPPORTED_VERSION and isinstance(error.data, dict) else None
+    return named if isinstance(named, list) else []

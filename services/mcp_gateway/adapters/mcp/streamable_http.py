@@ -20,6 +20,7 @@ from services.mcp_gateway.adapters.mcp.http_client import (
     UNREACHED,
     ClientFactory,
     Overloaded,
+    kind_of,
     opened,
     read,
     refusal_of,
@@ -29,7 +30,9 @@ from services.mcp_gateway.adapters.mcp.http_headers import modern_headers, param
 from services.mcp_gateway.adapters.mcp.launch import HttpLaunch
 from services.mcp_gateway.adapters.mcp.model import Opening, ToolDefinition, ToolResult
 from services.mcp_gateway.adapters.mcp.session import McpSession
+from services.mcp_gateway.adapters.mcp.standing import keep_open
 from services.mcp_gateway.app.relay import Relay
+from services.mcp_gateway.domain.param_annotations import annotation_fault
 from services.mcp_gateway.domain.param_headers import ParamHeaders
 from services.mcp_gateway.domain.rpc import HEADER_MISMATCH, INTERNAL_ERROR, Message, RpcError, RpcFailed
 from services.mcp_gateway.errors import ProtocolViolation, ResultTooLarge, ServerDied, ServerUnavailable
@@ -70,6 +73,7 @@ class HttpSession(McpSession):
         self._reopening = asyncio.Lock()
         self._param_headers: dict[str, ParamHeaders] = {}
         self._background: set[asyncio.Task[None]] = set()
+        self._standing: asyncio.Task[None] | None = None
         self._streams_linger = False
         self._closed = False
 
@@ -93,6 +97,8 @@ class HttpSession(McpSession):
         except BaseException:
             await asyncio.shield(session.close())
             raise
+        if session._offered and not session._modern:
+            session._standing = asyncio.get_running_loop().create_task(keep_open(session._listen))
         return session
 
     @property
@@ -104,6 +110,8 @@ class HttpSession(McpSession):
             return
         self._closed = True
         self._unasked.close()
+        if self._standing is not None:
+            self._standing.cancel()
         try:
             if self._session_id is not None:
                 async with asyncio.timeout(HTTP_CLOSE_SECONDS):
@@ -125,23 +133,34 @@ class HttpSession(McpSession):
         try:
             await subscribe_all(self._exchange, uris)
             await listening
-        except httpx2.HTTPError as error:
-            raise ServerDied(f"The stream of notices broke: {said(error)}.") from error
         finally:
             listening.cancel()
 
-    async def _listen(self) -> None:
-        """Read the stream of what belongs to no request. A server need not have one (405)."""
+    async def _listen(self) -> float | None:
+        """Read the stream of what belongs to no request, and return the seconds that its server wants before the next.
+
+        Raises `ServerUnavailable` if there is none, since a server need not have one (405), and `ServerDied`.
+        """
         headers = {**self._request_headers("", {}), "accept": "text/event-stream"}
         events = EventStreamParser(bounded=False)
-        async with self._stream("GET", None, headers) as response:
-            if response.status_code != 200:  # noqa: PLR2004 - OK
-                raise ServerUnavailable(f"The server has no stream of notices (HTTP {response.status_code}).")
-            async for chunk in response.aiter_raw():
-                for event in events.feed(chunk):
-                    message = decode_incoming(event.data) if event.data else None
-                    if message is not None and message.method is not UNSET:
-                        self._unasked.take(message, message.method)
+        try:
+            async with self._stream("GET", None, headers) as response:
+                status = response.status_code
+                if status != 200 or kind_of(response) != "text/event-stream":  # noqa: PLR2004 - OK
+                    raise ServerUnavailable(
+                        f"The server has no stream of notices (HTTP {status}).", details={"http_status": status}
+                    )
+                async for chunk in response.aiter_raw():
+                    for event in events.feed(chunk):
+                        message = decode_incoming(event.data) if event.data else None
+                        if message is not None and message.method is not UNSET:
+                            self._unasked.take(message, message.method)
+        except httpx2.HTTPError as error:
+            raise ServerDied(f"The stream of notices broke: {said(error)}.") from error
+        except ProtocolViolation:
+            self._closed = True
+            raise
+        return None if events.retry_ms is None else events.retry_ms / 1000.0
 
     async def call_tool(
         self,
@@ -158,9 +177,18 @@ class HttpSession(McpSession):
                 raise
             raise ServerDied(refusal.message, details=refusal.details, retry_after=refusal.retry_after) from refusal
 
-    def _remember_tools(self, tools: list[ToolDefinition]) -> None:
-        super()._remember_tools(tools)
-        self._param_headers = param_headers_by_tool(tools)
+    def _kept_tools(self, tools: list[ToolDefinition]) -> list[ToolDefinition]:
+        tools = super()._kept_tools(tools)
+        if self._modern:
+            tools = [tool for tool in tools if self._is_well_annotated(tool)]
+            self._param_headers = param_headers_by_tool(tools)
+        return tools
+
+    def _is_well_annotated(self, tool: ToolDefinition) -> bool:
+        fault = annotation_fault(tool.input_schema)
+        if fault is not None:
+            _log.warning("the tool %r of %s is left out: %s", tool.name, self._url, fault)
+        return fault is None
 
     async def _exchange(self, method: str, params: dict[str, Any], seconds: float, relay: Relay | None = None) -> Raw:
         async with asyncio.timeout(seconds):
@@ -248,7 +276,7 @@ class HttpSession(McpSession):
                 return await self._refusal(response)
             if not self._modern:
                 self._session_id = response.headers.get("mcp-session-id", self._session_id)
-            kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+            kind = kind_of(response)
             if kind == "application/json":
                 answer = decode_incoming(await read(response, MESSAGE_MAX_BYTES))
                 if not self._is_answer(answer, request_id):
