@@ -1,28 +1,38 @@
 """Wires the MCP gateway."""
 
+from functools import partial
 from pathlib import Path
 
 from faststream.nats import NatsMessage
 
+from services.mcp_gateway.adapters.exposed import ExposedWorkflows
+from services.mcp_gateway.adapters.following import Following
 from services.mcp_gateway.adapters.launching import BUNDLED_SERVERS, Launcher, read_commands
 from services.mcp_gateway.adapters.mcp.arguments import ArgumentValidator
 from services.mcp_gateway.adapters.records import CallRecords
 from services.mcp_gateway.adapters.registry import Registry
+from services.mcp_gateway.adapters.routing import RoutedUpstreams
 from services.mcp_gateway.adapters.upstreams import PooledUpstreams
 from services.mcp_gateway.adapters.views import Views
+from services.mcp_gateway.adapters.workflow_service import WorkflowService
+from services.mcp_gateway.adapters.workflow_tools import WorkflowTools
 from services.mcp_gateway.app.calls import ToolCalls
+from services.mcp_gateway.app.exposing import Exposing
 from services.mcp_gateway.app.sightings import Sightings
 from services.mcp_gateway.config import McpGatewaySettings
 from services.mcp_gateway.domain.events import CATALOGUE
+from services.mcp_gateway.domain.platform_servers import PLATFORM_SERVERS, WORKFLOWS
 from services.mcp_gateway.entry.api import make_api
 from services.mcp_gateway.entry.consumer import SUBJECT, ToolTasks
 from services.mcp_gateway.entry.servers_api import Gateway
+from services.mcp_gateway.entry.workflow_facts import ToolNotices, fact_consumers
 from services.mcp_gateway.metrics import Metrics
 from shared.bus.broker import whole_message
 from shared.bus.cloudevents import tenant_of
 from shared.limits import TASKS_HELD_MAX
 from shared.net.guard import parse_allowed_hosts
 from shared.runtime import Runtime, open_runtime
+from shared.tail.leader import lead
 
 NAME = "mcp_gateway"
 
@@ -40,25 +50,39 @@ async def run(settings: McpGatewaySettings) -> None:
             await _serve(rt, launcher, upstreams)
 
 
-async def _serve(rt: Runtime, launcher: Launcher, upstreams: PooledUpstreams) -> None:
+async def _serve(rt: Runtime, launcher: Launcher, pooled: PooledUpstreams) -> None:
     metrics = Metrics(rt.registry)
-    bundled = [server.definition() for server in BUNDLED_SERVERS.values()]
+    bundled = [*(server.definition() for server in BUNDLED_SERVERS.values()), *PLATFORM_SERVERS]
     registry = Registry(rt.tenants, bundled, rt.waker.wake)
     records = CallRecords(rt.log, rt.worker_pool, rt.waker)
     views = Views(rt.tenants)
+    workflow_service = WorkflowService(rt.client)
+    exposed = ExposedWorkflows(rt.tenants, rt.worker_pool)
+    workflow_tools = WorkflowTools(exposed, workflow_service, Following(rt.client))
+    upstreams = RoutedUpstreams(pooled, {WORKFLOWS.slug: workflow_tools})
     calls = ToolCalls(registry, upstreams, records, ArgumentValidator().check, metrics.observe_call)
     metrics.watch(
         records_pending=lambda: records.pending,
-        sessions_alive=lambda: sum(state.alive for state in upstreams.pool.states()),
+        sessions_alive=lambda: sum(state.alive for state in pooled.pool.states()),
     )
 
     rt.work_on(SUBJECT, ToolTasks(calls).do, concurrency=TASKS_HELD_MAX)
     _hear_of_changes(rt, registry)
+    notices = ToolNotices(rt.client, workflow_tools.changed)
+    exposing = Exposing(exposed, workflow_service, notices.tell)
+    for consumer in fact_consumers(exposing):
+        rt.consume(consumer)
+    rt.background("exposed workflows", partial(lead, rt.worker_pool, "exposed workflows", exposing.run))
     rt.relay(CATALOGUE.public_types)
     records.start()
     rt.on_close(records.close)
     gateway = Gateway(rt.tenants, registry, views, Sightings(upstreams, views), upstreams, launcher)
-    await rt.serve(make_api(rt, gateway, calls, records))
+
+    async def listen() -> None:
+        await workflow_service.listen()
+        await notices.listen()
+
+    await rt.serve(make_api(rt, gateway, calls, records), before_consuming=listen)
 
 
 def _hear_of_changes(rt: Runtime, registry: Registry) -> None:

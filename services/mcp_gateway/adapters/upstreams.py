@@ -13,7 +13,7 @@ from services.mcp_gateway.adapters.mcp.launch import LaunchSpec
 from services.mcp_gateway.adapters.mcp.model import Session, ToolDefinition
 from services.mcp_gateway.adapters.mcp.place import SessionKey, SessionState
 from services.mcp_gateway.adapters.mcp.pool import PooledSession, SessionPool
-from services.mcp_gateway.app.ports import KnownTool, ToolAnswer
+from services.mcp_gateway.app.ports import Caller, KnownTool, Relay, ToolAnswer
 from services.mcp_gateway.domain.call import may_be_repeated
 from services.mcp_gateway.domain.server import Server
 from services.mcp_gateway.errors import ServerUnavailable
@@ -53,7 +53,15 @@ class PooledUpstreams:
             known.tools, known.listed_at = tools, now
         return tools
 
-    async def call(self, server: Server, tool: str, arguments: dict[str, Any], seconds: float) -> ToolAnswer:
+    async def call(
+        self,
+        server: Server,
+        tool: str,
+        arguments: dict[str, Any],
+        seconds: float,
+        relay: Relay | None = None,  # noqa: ARG002 - sessions know of no progress yet
+        caller: Caller | None = None,  # noqa: ARG002 - a server is not told for whom it is called
+    ) -> ToolAnswer:
         """Call a tool once."""
         key = _key(server)
         session = await self._session(key, self._of(key, server))
@@ -112,10 +120,11 @@ def _key(server: Server) -> SessionKey:
 
 
 def _by_name(tools: list[ToolDefinition]) -> dict[str, KnownTool]:
-    return {tool.name: _known_tool(tool) for tool in tools}
+    return {tool.name: known_tool(tool) for tool in tools}
 
 
-def _known_tool(tool: ToolDefinition) -> KnownTool:
+def known_tool(tool: ToolDefinition) -> KnownTool:
+    """Return a listed tool with its hash, and whether it declares that it may be repeated."""
     definition = msgspec.to_builtins(tool)
     digest = hashlib.sha256(_canonical(definition)).hexdigest()
     return KnownTool(tool.name, definition, tool.input_schema, digest, may_be_repeated(tool.annotations))

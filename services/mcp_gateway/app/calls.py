@@ -13,7 +13,16 @@ from typing import Any
 
 import msgspec
 
-from services.mcp_gateway.app.ports import ArgumentCheck, CallUnit, KnownTool, Observe, Records, Servers, Upstreams
+from services.mcp_gateway.app.ports import (
+    ArgumentCheck,
+    Caller,
+    CallUnit,
+    KnownTool,
+    Observe,
+    Records,
+    Servers,
+    Upstreams,
+)
 from services.mcp_gateway.app.recording import ended, outcome_of, requested, unit
 from services.mcp_gateway.domain.bounds import check_size
 from services.mcp_gateway.domain.call import (
@@ -71,26 +80,28 @@ class ToolCalls:
     async def _run(self, scope: TenantScope, call: "_Call") -> CallOutcome:
         request, server = call.request, call.server
         try:
-            tool = await self._accept(call)
+            tool = await self._accept(scope, call)
         except PlatformError as refusal:
             if isinstance(refusal, ArgumentsTooLarge):
                 call.request = msgspec.structs.replace(call.request, arguments={})
             return await self._refuse(scope, call, _failure_of(refusal))
         if tool.repeatable:
-            outcome = await self._call(call)
+            outcome = await self._call(scope, call)
             self._record_whole(scope, call, outcome, tool.definition_hash)
             return outcome
         begun = requested(request, server, tool.definition_hash, call.started_at)
         try:
             await self._records.write(unit(scope, request, server, call.started_at, [(1, begun)], None))
         except ConcurrentAppend:
-            return await self._earlier(scope, call)
-        outcome = await self._call(call)
+            earlier = await (self._recorded if tool.resumes else self._earlier)(scope, call)
+            if earlier is not None:
+                return earlier
+        outcome = await self._call(scope, call)
         if outcome.failure is not None:
             outcome = msgspec.structs.replace(outcome, failure=as_sent(outcome.failure))
         return await self._end(scope, call, outcome)
 
-    async def _accept(self, call: "_Call") -> KnownTool:
+    async def _accept(self, scope: TenantScope, call: "_Call") -> KnownTool:
         request, server = call.request, call.server
         check_size(request.arguments)
         if server.status != "active":
@@ -101,6 +112,8 @@ class ToolCalls:
                 f"The server {server.definition.slug!r} has no tool {request.tool_name!r}.",
                 details={"tool": request.tool_name},
             )
+        if tool.needs is not None:
+            scope.require(tool.needs)
         self._check(tool.definition_hash, tool.input_schema, request.arguments)
         return tool
 
@@ -131,10 +144,14 @@ class ToolCalls:
             return await self._earlier(scope, call)
         return msgspec.structs.replace(outcome, position=position)
 
-    async def _call(self, call: "_Call") -> CallOutcome:
+    async def _call(self, scope: TenantScope, call: "_Call") -> CallOutcome:
         try:
             answer = await self._upstreams.call(
-                call.server, call.request.tool_name, call.request.arguments, call.tool_seconds
+                call.server,
+                call.request.tool_name,
+                call.request.arguments,
+                call.tool_seconds,
+                caller=Caller(scope.actor, call.request.id),
             )
         except PlatformError as error:
             return call.failed(_failure_of(error))

@@ -12,13 +12,19 @@ from shared.scope import TenantScope
 
 
 class KnownTool(msgspec.Struct, frozen=True):
-    """A tool as its server listed it. `definition_hash` is over name, texts, schemas and hints."""
+    """A tool as its server listed it. `definition_hash` is over name, texts, schemas and hints.
+
+    `needs` is a scope that its caller must have beside that for calling tools. `resumes`: a call that was broken off is
+    taken up again by a call under the same id.
+    """
 
     name: str
     definition: dict[str, Any]
     input_schema: dict[str, Any]
     definition_hash: str
     repeatable: bool
+    needs: str | None = None
+    resumes: bool = False
 
 
 class ToolAnswer(msgspec.Struct, frozen=True):
@@ -28,6 +34,21 @@ class ToolAnswer(msgspec.Struct, frozen=True):
     structured: dict[str, Any] | None
     is_error: bool
     duration_ms: float
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who makes a call, and the id that names the call for ever."""
+
+    actor: str
+    call_id: UUID
+
+
+class Relay(Protocol):
+    """The way back to the client of one call that runs."""
+
+    def progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
+        """Tell how far the call is. Never waits."""
+        ...
 
 
 class Servers(Protocol):
@@ -112,7 +133,15 @@ class Upstreams(Protocol):
         """Return the server's tools by name. Raises what starting it raises."""
         ...
 
-    async def call(self, server: Server, tool: str, arguments: dict[str, Any], seconds: float) -> ToolAnswer:
+    async def call(
+        self,
+        server: Server,
+        tool: str,
+        arguments: dict[str, Any],
+        seconds: float,
+        relay: Relay | None = None,
+        caller: Caller | None = None,
+    ) -> ToolAnswer:
         """Call a tool once. Raises the gateway's errors for everything that is no answer of the tool.
 
         `ServerUnavailable` and `ServerBusy` say that nothing was sent.

@@ -1,7 +1,7 @@
 """The JSON of the gateway's API."""
 
 import datetime as dt
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -9,7 +9,7 @@ import msgspec
 from services.mcp_gateway.app.reading import CallRow, ServerRow
 from services.mcp_gateway.app.sightings import Offer
 from services.mcp_gateway.domain.call import CallOutcome
-from services.mcp_gateway.domain.server import ServerConfig, ServerDefinition, ServerType, Status, Visibility, slug_of
+from services.mcp_gateway.domain.server import ServerConfig, ServerDefinition, Status, Visibility, slug_of
 from services.mcp_gateway.limits import CALL_SECONDS_MAX, TOOL_NAME_MAX_CHARS
 
 # Text that goes to the database as text: no NUL in it.
@@ -22,7 +22,7 @@ class NewServer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A server to register. Without a slug it gets one from its name."""
 
     name: str
-    server_type: ServerType
+    server_type: Literal["stdio", "streamable_http"]
     slug: str | None = None
     description: str = ""
     command: str | None = None

@@ -42,7 +42,7 @@ class Upstream:
             raise self.start_failure
         return {name: KnownTool(name, {}, {}, "hash", repeatable=name == READS) for name in (ACTS, READS)}
 
-    async def call(self, _: Server, __: str, ___: dict[str, Any], seconds: float) -> ToolAnswer:
+    async def call(self, _: Server, __: str, ___: dict[str, Any], seconds: float, **____: Any) -> ToolAnswer:
         self.calls.append(seconds)
         return ToolAnswer([], self.answer(), is_error=False, duration_ms=1.0)
 
