@@ -46,15 +46,15 @@ def code(answer: httpx2.Response) -> tuple[int, str]:
 
 async def test_a_new_tenant_has_the_bundled_servers(client: httpx2.AsyncClient) -> None:
     answers = await asyncio.gather(*(client.get("/servers") for _ in range(8)))
-    assert {len(answer.json()["servers"]) for answer in answers} == {3}
+    assert {len(answer.json()["servers"]) for answer in answers} == {4}
     servers = {server["slug"]: server for server in answers[0].json()["servers"]}
-    assert list(servers) == ["filesystem", "database", "calculator"]
+    assert list(servers) == ["filesystem", "database", "calculator", "workflows"]
     assert {(server["category"], server["status"]) for server in servers.values()} == {("bundled", "active")}
-    for slug, tools in (("filesystem", 7), ("database", 4), ("calculator", 5)):
+    for slug, tools in (("filesystem", 7), ("database", 4), ("calculator", 5), ("workflows", 3)):
         discovered = (await client.get(f"/servers/{servers[slug]['id']}/discover")).json()
         assert len(discovered["servers"][0]["available_tools"]) == tools
     full = (await client.get("/discover", params={"detail": "full"})).json()
-    assert len({tool["definition_hash"] for server in full["servers"] for tool in server["tools"]}) == 16
+    assert len({tool["definition_hash"] for server in full["servers"] for tool in server["tools"]}) == 19
     assert code(await client.delete("/servers/calculator")) == (409, "conflict")
     assert code(await client.patch("/servers/calculator", json={"command": "/bin/sh"})) == (409, "conflict")
     changed = await client.patch("/servers/calculator", json={"status": "disabled"})
@@ -245,18 +245,19 @@ async def test_lists_are_walked_by_cursor_and_count_alike_everywhere(client: htt
     while True:
         page = (await client.get("/servers", params={"limit": 4, **cursor})).json()
         seen += [server["slug"] for server in page["servers"]]
-        assert page["total"] == 9
+        assert page["total"] == 10
         if page["next_cursor"] is None:
             break
         cursor = {"cursor": page["next_cursor"]}
         # A cursor is a place: it stays one when what stood there is gone.
         assert (await client.delete(f"/servers/{page['servers'][-1]['id']}")).status_code in {204, 409}
         await client.post("/servers", json={**ACTING, "name": f"later {len(seen)}"})
-    assert seen[:9] == ["filesystem", "database", "calculator", *(f"acting-{number}" for number in range(6))]
+    bundled = ["filesystem", "database", "calculator", "workflows"]
+    assert seen[:10] == [*bundled, *(f"acting-{number}" for number in range(6))]
     beyond = (await client.get("/servers", params={"offset": 1_000})).json()
-    assert (beyond["servers"], beyond["total"], beyond["next_cursor"]) == ([], 9, None)
+    assert (beyond["servers"], beyond["total"], beyond["next_cursor"]) == ([], 10, None)
     narrowed = (await client.get("/servers", params={"category": "bundled", "limit": 1})).json()
-    assert (narrowed["total"], narrowed["next_cursor"] is None) == (3, False)
+    assert (narrowed["total"], narrowed["next_cursor"] is None) == (4, False)
 
     call = {"server_id": "calculator", "tool_name": "add", "tool_input": {"a": 1, "b": 1}}
     for _ in range(4):

@@ -3,86 +3,17 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
-import httpx2
 import pytest
 import pytest_asyncio
 
 from tests.conftest import Backbone
 from tests.fixtures.gateway_process import Running, gateway
+from tests.fixtures.workflow_place import ALL, GREET, MCP, PATIENCE, Place
 from tests.fixtures.workflow_process import Service, workflow_service
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-PATIENCE = 20.0
-MCP = "mcp:read mcp:write mcp:execute"
-ALL = f"{MCP} workflows:read workflows:execute"
-STANDING = ["workflow_cancel", "workflow_result", "workflow_status"]
-GREET = {
-    "name": "Greet",
-    "description": "Greets somebody.",
-    "expose_as_tool": {"output_schema": {"type": "object", "required": ["text"]}, "read_only": True},
-    "input_schema": {
-        "properties": {"name": {"type": "string"}, "mail": {"type": "string", "format": "email"}},
-        "required": ["name"],
-    },
-    "steps": [
-        {"type": "transform", "name": "word", "input": "Hello"},
-        {"type": "transform", "name": "line", "input": "{word}, {input.name}!"},
-    ],
-    "output": {"text": "{line}"},
-}
-
-
-class Place:
-    """A tenant's clients of both services."""
-
-    def __init__(self, tenant: UUID, tools: httpx2.AsyncClient, workflows: httpx2.AsyncClient) -> None:
-        self.tenant = tenant
-        self.tools = tools
-        self.workflows = workflows
-
-    async def define(self, definition: dict[str, Any], *, status: str = "active") -> str:
-        answer = await self.workflows.post("/workflows", json={**definition, "status": status})
-        assert answer.status_code == 201, answer.text
-        found: str = answer.json()["id"]
-        return found
-
-    async def listed(self) -> dict[str, dict[str, Any]]:
-        answer = await self.tools.get("/servers/workflows/discover", params={"detail": "full"})
-        assert answer.status_code == 200, answer.text
-        return {tool["name"]: tool for tool in answer.json()["servers"][0]["tools"]}
-
-    async def lists(self, *names: str) -> dict[str, dict[str, Any]]:
-        """Return the tools once these workflows, and no others, are among them."""
-        async with asyncio.timeout(PATIENCE):
-            while sorted(found := await self.listed()) != sorted([*STANDING, *names]):
-                await asyncio.sleep(0.05)
-        return found
-
-    async def try_call(self, tool: str, key: str | None = None, seconds: float = 20, **input_: Any) -> httpx2.Response:
-        body = {"server_id": "workflows", "tool_name": tool, "tool_input": input_, "timeout_seconds": seconds}
-        return await self.tools.post("/execute", json=body, headers={"Idempotency-Key": key} if key else {})
-
-    async def call(self, tool: str, key: str | None = None, seconds: float = 20, **input_: Any) -> dict[str, Any]:
-        answer = await self.try_call(tool, key, seconds, **input_)
-        assert answer.status_code == 200, answer.text
-        found: dict[str, Any] = answer.json()
-        return found
-
-    async def output(self, tool: str, **input_: Any) -> dict[str, Any]:
-        answer = await self.call(tool, **input_)
-        assert answer["status"] == "completed", answer
-        found: dict[str, Any] = answer["tool_output"]
-        return found
-
-    async def executions(self) -> list[dict[str, Any]]:
-        answer = await self.workflows.get("/workflows/executions")
-        assert answer.status_code == 200, answer.text
-        found: list[dict[str, Any]] = answer.json()["executions"]
-        return found
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -256,9 +187,10 @@ async def test_two_tenants_have_workflows_of_the_same_name(place: Place, running
         assert await place.output("greet", name="Ada") == {"text": "Hello, Ada!"}
         assert await other.output("greet", name="Ada") == {"text": "Not Ada"}
         [execution] = await place.executions()
-        for tool in ("workflow_status", "workflow_result", "workflow_cancel"):
-            answer = await other.call(tool, execution_id=execution["id"])
-            assert (answer["status"], answer["error_message"]) == ("failed", "There is no such execution.")
+        for tool, more in (("workflow_status", {}), ("workflow_result", {"wait_seconds": 0}), ("workflow_cancel", {})):
+            answer = await other.call(tool, execution_id=execution["id"], **more)
+            assert answer["status"] == "failed"
+            assert "no such execution" in answer["error_message"]
 
 
 async def test_the_list_follows_the_workflows(place: Place) -> None:

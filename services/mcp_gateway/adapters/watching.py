@@ -29,6 +29,22 @@ class Watch:
         self._relay = relay
         self._standing: Standing | None = None
 
+    async def begin(self, moment: float) -> None:
+        """Return when it is known to have begun: what starts it may still be on its way.
+
+        Raises `NotFound` if it has not by that moment, and `ServerUnavailable`.
+        """
+        while self._standing is None:
+            self._happened.clear()
+            try:
+                if (found := await self._service.standing(*self._key)) is not None:
+                    self._take(found)
+            except NotFound:
+                left = moment - time.monotonic()
+                if left <= 0:
+                    raise
+                await _wait(self._happened, min(WORKFLOW_PROGRESS_SECONDS, left))
+
     async def until(self, moment: float, *, stop_at_waits: bool) -> Standing | None:
         """Return where it stands when it has ended or the moment has come, None if that is not known.
 
@@ -46,8 +62,7 @@ class Watch:
             await _wait(self._happened, min(pause, left))
             pause = min(pause * 1.2, WORKFLOW_LOOK_SECONDS_MAX)
 
-    def take(self, standing: Standing) -> None:
-        """Take note of where it stands."""
+    def _take(self, standing: Standing) -> None:
         known, self._standing = self._standing, standing
         if self._relay is not None and (known is None or known.steps_done != standing.steps_done):
             done, total = standing.steps_done, standing.steps_total
@@ -61,7 +76,7 @@ class Watch:
         except (NotFound, ServerUnavailable):
             return self._standing  # it is durable: it will begin, and be seen
         if found is not None:
-            self.take(found)
+            self._take(found)
         return self._standing
 
 

@@ -30,6 +30,7 @@ from services.mcp_gateway.limits import (
     EXPOSED_TENANTS_CACHED,
     RESULT_MAX_BYTES,
     WORKFLOW_ANSWER_SECONDS,
+    WORKFLOW_BEGIN_SECONDS,
     WORKFLOW_WAIT_SECONDS,
 )
 from shared.auth.scopes import WORKFLOWS_EXECUTE, WORKFLOWS_READ
@@ -146,10 +147,10 @@ class WorkflowTools:
             until = _now() + min(seconds, float(arguments.get("wait_seconds", self._max_wait)))
             async with self._following.follow(tenant_id, execution_id) as happened:
                 watch = Watch(self._service, tenant_id, execution_id, happened, relay)
-                watch.take(await self._standing(tenant_id, execution_id))
+                await watch.begin(min(until, _now() + WORKFLOW_BEGIN_SECONDS))
                 return said_of_result(execution_id, await watch.until(until, stop_at_waits=False))
         except (NotFound, ValueError):
-            return refused("execution_not_found", "There is no such execution.")
+            return refused("execution_not_found", "There is no such execution, or it has not begun yet.")
 
     async def _cancel(self, tenant_id: UUID, execution_id: UUID, seconds: float, caller: Caller) -> Said:
         try:

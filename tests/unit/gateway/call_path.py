@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from services.mcp_gateway.app.calls import ToolCalls
-from services.mcp_gateway.app.ports import KnownTool, ToolAnswer
+from services.mcp_gateway.app.ports import Caller, KnownTool, Relay, ToolAnswer
 from services.mcp_gateway.domain.call import CallOutcome, CallRequest
 from services.mcp_gateway.domain.server import Server, ServerConfig, ServerDefinition
 from services.mcp_gateway.entry.consumer import ToolTasks
@@ -19,7 +19,7 @@ from tests.unit.gateway.call_log import CallLog, recording
 TENANT = uuid4()
 SCOPE = TenantScope(TENANT, "tester")
 NOW = dt.datetime.now(dt.UTC)
-ACTS, READS = "acts", "reads"
+ACTS, READS, RESUMES, GUARDED = "acts", "reads", "resumes", "guarded"
 
 
 def server_with(config: ServerConfig) -> Server:
@@ -28,10 +28,11 @@ def server_with(config: ServerConfig) -> Server:
 
 
 class Upstream:
-    """A server with a tool that acts and one that reads. `calls` are the seconds that each call was given."""
+    """A server with tools of several kinds. `calls` are the seconds that each call was given, `callers` who made it."""
 
     def __init__(self) -> None:
         self.calls: list[float] = []
+        self.callers: list[Caller | None] = []
         self.start_failure: Exception | None = None
         self.starting = 0.0
         self.answer: Callable[[], dict[str, Any]] = lambda: {"done": True}
@@ -40,10 +41,24 @@ class Upstream:
         await asyncio.sleep(self.starting)
         if self.start_failure is not None:
             raise self.start_failure
-        return {name: KnownTool(name, {}, {}, "hash", repeatable=name == READS) for name in (ACTS, READS)}
+        return {
+            ACTS: KnownTool(ACTS, {}, {}, "hash", repeatable=False),
+            READS: KnownTool(READS, {}, {}, "hash", repeatable=True),
+            RESUMES: KnownTool(RESUMES, {}, {}, "hash", repeatable=False, resumes=True),
+            GUARDED: KnownTool(GUARDED, {}, {}, "hash", repeatable=False, needs="workflows:execute"),
+        }
 
-    async def call(self, _: Server, __: str, ___: dict[str, Any], seconds: float, **____: Any) -> ToolAnswer:
+    async def call(
+        self,
+        _: Server,
+        __: str,
+        ___: dict[str, Any],
+        seconds: float,
+        ____: Relay | None = None,
+        caller: Caller | None = None,
+    ) -> ToolAnswer:
         self.calls.append(seconds)
+        self.callers.append(caller)
         return ToolAnswer([], self.answer(), is_error=False, duration_ms=1.0)
 
     async def ping(self, _: Server, __: float) -> None: ...
@@ -68,9 +83,9 @@ class Gateway:
     async def find(self, _: TenantScope, __: str) -> Server:
         return self.server
 
-    async def execute(self, tool: str, **more: Any) -> CallOutcome:
+    async def execute(self, tool: str, scopes: frozenset[str] = frozenset(), **more: Any) -> CallOutcome:
         call = {"id": uuid4(), "server": "s", "tool_name": tool, "arguments": {}, **more}
-        return await self.calls.execute(SCOPE, CallRequest(**call))
+        return await self.calls.execute(TenantScope(TENANT, SCOPE.actor, scopes), CallRequest(**call))
 
     async def do(
         self, tool: str, *, execution: UUID | None = None, attempt: int = 1, seconds: float = 30
