@@ -181,7 +181,7 @@ async def test_what_may_not_be_registered(
     client: httpx2.AsyncClient, body: dict[str, object], expected: tuple[int, str]
 ) -> None:
     assert code(await client.post("/servers", json={**ACTING, **body})) == expected
-    assert (await client.get("/servers")).json()["total"] == 3
+    assert (await client.get("/servers")).json()["total"] == 4
 
 
 async def test_the_same_key_is_the_same_call(client: httpx2.AsyncClient, tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ async def test_lists_are_walked_by_cursor_and_count_alike_everywhere(client: htt
     seen: list[str] = []
     cursor: dict[str, str] = {}
     while True:
-        page = (await client.get("/servers", params={"limit": 4, **cursor})).json()
+        page = (await client.get("/servers", params={"limit": 5, **cursor})).json()
         seen += [server["slug"] for server in page["servers"]]
         assert page["total"] == 10
         if page["next_cursor"] is None:
@@ -341,7 +341,7 @@ async def test_servers_elsewhere_are_public_or_allowed(client: httpx2.AsyncClien
         assert answer.json()["tool_output"] == {"result": 3.0}
         everything = (await client.get("/discover")).json()
         refused = {server["name"]: server["error_code"] for server in everything["servers"]}
-        assert (refused["near"], refused["inside"], everything["total_available"]) == (None, "address_refused", 4)
+        assert (refused["near"], refused["inside"], everything["total_available"]) == (None, "address_refused", 5)
         unwell = (await client.post("/servers/inside/health")).json()
         assert unwell["health_status"] == "unhealthy"
     finally:

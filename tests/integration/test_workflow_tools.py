@@ -1,13 +1,19 @@
 """Workflows as tools, through the gateway's own way in: a real gateway, a real workflow service, a real bus."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
-from uuid import uuid4
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 import pytest_asyncio
 
+from services.workflow.adapters.offered import PostgresOffered
+from services.workflow.app.offered import Offered
+from shared.db.pool import open_worker_pool
+from shared.eventstore.postgres import PostgresEventLog
 from tests.conftest import Backbone
 from tests.fixtures.gateway_process import Running, gateway
 from tests.fixtures.workflow_place import ALL, GREET, MCP, PATIENCE, Place
@@ -241,3 +247,41 @@ async def test_a_tenant_registers_no_server_of_the_platform(place: Place) -> Non
     assert switched.status_code == 200
     refused = await place.try_call("workflow_status", execution_id=str(uuid4()))
     assert (refused.status_code, refused.json()["code"]) == (409, "server_disabled")
+
+
+@pytest.mark.parametrize(
+    ("subject", "question", "code"),
+    [
+        ("execution", b"nonsense", "invalid_input"),
+        ("execution", b"{}", "invalid_input"),
+        ("execution", {"tenant_id": str(uuid4()), "execution_id": str(uuid4()), "more": 1}, "invalid_input"),
+        ("execution", {"tenant_id": str(uuid4()), "execution_id": str(uuid4())}, "execution_not_found"),
+        ("execution", {"tenant_id": str(uuid4()), "execution_id": str(uuid4()), "seen": 3}, "execution_not_found"),
+        ("offered", b"[]", "invalid_input"),
+    ],
+)
+async def test_a_bad_question_gets_an_answer(
+    running: Running, service: Service, subject: str, question: Any, code: str
+) -> None:
+    assert service.process.returncode is None
+    body = question if isinstance(question, bytes) else json.dumps(question).encode()
+    answer = await running.bus.request(f"queries.workflow.{subject}", body, timeout=10)
+    assert json.loads(answer.data)["error"]["code"] == code
+
+
+async def test_what_is_offered_comes_in_pages(
+    place: Place, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.workflow.adapters.offered.OFFERED_PAGE_BYTES", 1)
+    defined = {UUID(await place.define({**GREET, "name": f"Greet {number}"})) for number in range(3)}
+    for left_out, status in (({**GREET, "expose_as_tool": False}, "active"), ({**GREET, "name": "No"}, "draft")):
+        await place.define(left_out, status=status)
+    pool = await open_worker_pool(backbone.working_dsn("workflow"), name="test-offered")
+    offered, found, after = PostgresOffered(pool, PostgresEventLog(pool)), dict[UUID, Offered](), UUID(int=0)
+    while (page := await offered.page(after)).more:
+        [one] = page.workflows
+        found[one.workflow_id], after = one, one.workflow_id
+    await pool.close()
+    ours = {key: one for key, one in found.items() if one.tenant_id == place.tenant}
+    assert ours.keys() == defined
+    assert all("steps" not in one.definition for one in ours.values())

@@ -97,6 +97,8 @@ async def test_a_workflow_service_that_is_away_runs_it_later(backbone: Backbone)
             assert handle["status"] == "pending"
             unknown = await left.try_call("workflow_status", execution_id=handle["execution_id"])
             assert (unknown.status_code, unknown.json()["code"]) == (503, "server_unavailable")
+            ending = await left.output("workflow_cancel", execution_id=str(uuid4()))
+            assert ending["status"] == "cancelling", "it is told when it can be"
             sick = (await tools.post("/servers/workflows/health")).json()
             assert sick["health_status"] == "unhealthy"
         async with workflow_service(backbone) as service, tenant_of(running, service, place.tenant) as place:

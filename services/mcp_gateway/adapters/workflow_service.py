@@ -1,5 +1,6 @@
 """The workflow service over NATS: durable commands that start and cancel executions, and questions about them."""
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 from uuid import UUID
@@ -23,6 +24,8 @@ from shared.bus.answered import AnsweredCommands, NotStored
 from shared.errors import FieldFault, NotFound, PlatformError
 from shared.limits import REQUEST_TIMEOUT_S
 from shared.telemetry.trace import current_traceparent
+
+_log = logging.getLogger(__name__)
 
 START = "commands.workflow.start-execution"
 CONTROL = "commands.workflow.control-execution"
@@ -111,11 +114,11 @@ class WorkflowService:
         }
         await self._send(START, command, seconds)
 
-    async def cancel(self, tenant_id: UUID, execution_id: UUID, actor: str, seconds: float) -> None:
-        """Cancel an execution. Raises as `start` does, and `NotFound`."""
+    async def cancel(self, tenant_id: UUID, execution_id: UUID, actor: str, seconds: float) -> bool:
+        """Cancel an execution; return whether that is done, or else kept. Raises as `start` does, and `NotFound`."""
         action = {"type": "cancel", "reason": "cancelled by an MCP client"}
         command = {"execution_id": execution_id, "tenant_id": tenant_id, "action": action, "actor": actor}
-        await self._send(CONTROL, command, seconds)
+        return await self._send(CONTROL, command, seconds)
 
     async def standing(self, tenant_id: UUID, execution_id: UUID, seen: int = 0) -> Standing | None:
         """Return where an execution stands, None if it still does as at the version `seen`. Raises `NotFound`."""
@@ -127,25 +130,15 @@ class WorkflowService:
         page = (await self._ask(OFFERED, {"after": after}, _Offered, REQUEST_TIMEOUT_S)).page
         if page is None:
             raise ServerUnavailable("The workflow service's answer has no workflows in it.")
-        facts = [
-            WorkflowFact(
-                tenant_id=told.tenant_id,
-                workflow_id=told.workflow_id,
-                version=told.version,
-                position=page.position,
-                defines=True,
-                tool=exposed_of(told.workflow_id, told.slug, told.definition),
-                status="active",
-            )
-            for told in page.workflows
-        ]
-        return ExposedPage(facts, page.position, facts[-1].workflow_id if page.more and facts else None)
+        facts = [fact for told in page.workflows if (fact := _fact(told, page.position)) is not None]
+        last = page.workflows[-1].workflow_id if page.more and page.workflows else None
+        return ExposedPage(facts, page.position, last)
 
     async def ping(self, seconds: float) -> None:
         """Raise `ServerUnavailable` if it does not answer."""
         await self._ask(OFFERED, {"after": UUID(int=2**128 - 1)}, _Offered, seconds)
 
-    async def _send(self, subject: str, command: dict[str, Any], seconds: float) -> None:
+    async def _send(self, subject: str, command: dict[str, Any], seconds: float) -> bool:
         body = b"[" + msgspec.json.encode(command) + b"]"
         try:
             answered = await self._commands.send(subject, body, seconds)
@@ -156,6 +149,7 @@ class WorkflowService:
             raise ToolTimeout(message) from error
         if answered is not None:
             _check(msgspec.json.decode(answered, type=list[_Accepted])[0].error)
+        return answered is not None
 
     async def _ask(self, subject: str, question: dict[str, Any], answer: type[_T], seconds: float) -> _T:
         try:
@@ -165,6 +159,23 @@ class WorkflowService:
             raise _away() from error
         _check(answered.error)
         return answered
+
+
+def _fact(told: _Workflow, position: int) -> WorkflowFact | None:
+    try:
+        tool = exposed_of(told.workflow_id, told.slug, told.definition)
+    except msgspec.ValidationError as error:  # of a later release: the others are tools all the same
+        _log.warning("the workflow %s cannot be a tool: %s", told.workflow_id, error)
+        return None
+    return WorkflowFact(
+        tenant_id=told.tenant_id,
+        workflow_id=told.workflow_id,
+        version=told.version,
+        position=position,
+        defines=True,
+        tool=tool,
+        status="active",
+    )
 
 
 def _check(refusal: _Refusal | None) -> None:

@@ -20,7 +20,14 @@ from services.mcp_gateway.adapters.workflow_service import WorkflowService
 from services.mcp_gateway.app.exposing import ExposedStore
 from services.mcp_gateway.app.ports import Caller, KnownTool, Relay, ToolAnswer
 from services.mcp_gateway.domain.execution_tools import CANCEL, EXECUTION_TOOLS, STATUS
-from services.mcp_gateway.domain.executions import Said, Standing, refused, said_of_result, said_of_status
+from services.mcp_gateway.domain.executions import (
+    Said,
+    Standing,
+    refused,
+    said_of_cancelling,
+    said_of_result,
+    said_of_status,
+)
 from services.mcp_gateway.domain.exposed import ExposedWorkflow, arguments_schema, result_schema
 from services.mcp_gateway.domain.platform_servers import WORKFLOWS
 from services.mcp_gateway.domain.server import Server, bundled_id
@@ -154,10 +161,13 @@ class WorkflowTools:
 
     async def _cancel(self, tenant_id: UUID, execution_id: UUID, seconds: float, caller: Caller) -> Said:
         try:
-            await self._service.cancel(tenant_id, execution_id, caller.actor, seconds)
+            answered = await self._service.cancel(tenant_id, execution_id, caller.actor, seconds)
         except ToolError as error:
             if error.details.get("refused") != "execution_ended":
                 raise
+        else:
+            if not answered:
+                return said_of_cancelling(execution_id)
         return said_of_status(await self._standing(tenant_id, execution_id))
 
     async def _standing(self, tenant_id: UUID, execution_id: UUID) -> Standing:

@@ -106,6 +106,11 @@ def said_of_status(standing: Standing) -> Said:
     return _said(msgspec.to_builtins(told))
 
 
+def said_of_cancelling(execution_id: UUID) -> Said:
+    """Return the answer to a wish to cancel that is kept until the workflow service is back."""
+    return _said({"execution_id": str(execution_id), "status": "cancelling"})
+
+
 def refused(code: str, message: str, **details: Any) -> Said:
     """Return the answer of a tool that failed."""
     return Said({"error": {"code": code, "message": message, **details}}, message, is_error=True)
