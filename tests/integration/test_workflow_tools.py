@@ -229,6 +229,18 @@ async def test_no_two_workflows_are_one_tool(place: Place) -> None:
     assert (answer.status_code, answer.json()["code"]) == (409, "tool_name_taken")
 
 
+async def test_a_step_runs_no_workflow_as_a_tool(place: Place) -> None:
+    await place.define(GREET)
+    step = {"type": "mcp_tool", "name": "again", "server_id": "workflows", "tool_name": "outer"}
+    outer = {"name": "Outer", "steps": [step], "expose_as_tool": True}
+    await place.define(outer)
+    await place.lists("greet", "outer")
+    called = await place.call("outer")
+    assert (called["status"], called["error_code"]) == ("failed", "tool_error")
+    [execution] = await place.executions()
+    assert execution["error_code"] == "forbidden", "else it would run itself for ever"
+
+
 async def test_a_tenant_registers_no_server_of_the_platform(place: Place) -> None:
     answer = await place.tools.post("/servers", json={"name": "Mine", "server_type": "platform", "slug": "mine"})
     assert answer.status_code == 400, answer.text

@@ -216,6 +216,25 @@ async def test_a_change_is_told_once_and_only_if_it_is_one(backbone: Backbone) -
         assert heard == [0, 1, 2, 3, 3]
 
 
+async def test_comparing_mends_and_writes_only_what_is_wrong(backbone: Backbone, admin: Any) -> None:
+    tenant, workflow = uuid4(), uuid4()
+    everything = "SELECT tool, status, xmin::text FROM mcp_gateway.exposed_workflows WHERE workflow_id = $1"
+    async with model(backbone) as store:
+        hears, _ = exposing(store)
+        for fact in facts_of("active"):
+            await hears.hear(fact_for(fact, tenant, workflow))
+        truth = fact_for({"version": 4, "defines": True, "tool": "second", "status": "active"}, tenant, workflow)
+        await store.take(truth, surely=True)
+        right = await admin.fetchrow(everything, workflow)
+        assert not await store.take(truth, surely=True)
+        assert await admin.fetchrow(everything, workflow) == right, "what is right is not written again"
+        for wrong in ("tool = NULL", "status = 'archived'", "tool = 'nonsense'"):
+            await admin.execute(f"UPDATE mcp_gateway.exposed_workflows SET {wrong} WHERE workflow_id = $1", workflow)
+            assert not await store.take(truth), "an event that came before changes nothing"
+            assert await store.take(truth, surely=True)
+            assert (await admin.fetchrow(everything, workflow))[:2] == right[:2]
+
+
 async def test_a_workflow_of_another_tenant_is_another_one(backbone: Backbone) -> None:
     mine, theirs, workflow = uuid4(), uuid4(), uuid4()
     async with model(backbone) as store:

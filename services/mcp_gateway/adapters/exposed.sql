@@ -14,6 +14,10 @@ WITH before AS (
                         OR $8 AND EXCLUDED.status_version = w.status_version THEN EXCLUDED.status ELSE w.status END,
         status_version = greatest(EXCLUDED.status_version, w.status_version),
         position = greatest(EXCLUDED.position, w.position)
+    WHERE EXCLUDED.tool_version > w.tool_version
+       OR EXCLUDED.status_version > w.status_version
+       OR $8 AND EXCLUDED.tool_version = w.tool_version AND EXCLUDED.tool IS DISTINCT FROM w.tool
+       OR $8 AND EXCLUDED.status_version = w.status_version AND EXCLUDED.status <> w.status
     RETURNING CASE WHEN status = 'active' THEN tool END AS tool
 )
 SELECT after.tool IS DISTINCT FROM before.tool

@@ -54,6 +54,7 @@ class Watch:
         while True:
             self._happened.clear()
             standing = await self._look()
+            _obey()
             if standing is not None and (standing.ended or (stop_at_waits and standing.waits)):
                 return standing
             left = moment - time.monotonic()
@@ -78,6 +79,13 @@ class Watch:
         if found is not None:
             self._take(found)
         return self._standing
+
+
+def _obey() -> None:
+    """Give way to a cancellation: a request whose answer comes at the same moment swallows it."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def _wait(happened: asyncio.Event, seconds: float) -> None:
