@@ -5,8 +5,8 @@ from pathlib import Path
 
 from faststream.nats import NatsMessage
 
+from services.mcp_gateway.adapters.execution_events import ExecutionEvents
 from services.mcp_gateway.adapters.exposed import ExposedWorkflows
-from services.mcp_gateway.adapters.following import Following
 from services.mcp_gateway.adapters.launching import BUNDLED_SERVERS, Launcher, read_commands
 from services.mcp_gateway.adapters.mcp.arguments import ArgumentValidator
 from services.mcp_gateway.adapters.records import CallRecords
@@ -58,7 +58,7 @@ async def _serve(rt: Runtime, launcher: Launcher, pooled: PooledUpstreams) -> No
     views = Views(rt.tenants)
     workflow_service = WorkflowService(rt.client)
     exposed = ExposedWorkflows(rt.tenants, rt.worker_pool)
-    workflow_tools = WorkflowTools(exposed, workflow_service, Following(rt.client))
+    workflow_tools = WorkflowTools(exposed, workflow_service, ExecutionEvents(rt.client))
     upstreams = RoutedUpstreams(pooled, {WORKFLOWS.slug: workflow_tools})
     calls = ToolCalls(registry, upstreams, records, ArgumentValidator().check, metrics.observe_call)
     metrics.watch(

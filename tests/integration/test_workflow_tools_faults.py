@@ -15,8 +15,8 @@ import pytest
 import pytest_asyncio
 from nats.aio.client import Client
 
+from services.mcp_gateway.adapters.execution_events import ExecutionEvents
 from services.mcp_gateway.adapters.exposed import ExposedWorkflows
-from services.mcp_gateway.adapters.following import Following
 from services.mcp_gateway.adapters.workflow_service import WorkflowService
 from services.mcp_gateway.adapters.workflow_tools import WorkflowTools
 from services.mcp_gateway.app.exposing import Exposing, WorkflowFact
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 STEPS = [
     {"type": "transform", "name": "first", "input": 1},
-    {"type": "delay", "name": "wait", "seconds": 2},
+    {"type": "delay", "name": "wait", "seconds": 4},
     {"type": "transform", "name": "last", "input": {"ended": True}},
 ]
 LASTING = {"name": "Lasting", "expose_as_tool": True, "steps": STEPS, "output": {"ended": "{last.ended}"}}
@@ -266,7 +266,7 @@ async def test_progress_is_told_and_who_goes_away_cancels_nothing(backbone: Back
     )
     workflows = WorkflowService(lambda: client)
     await workflows.listen()
-    following = Following(lambda: client)
+    events = ExecutionEvents(lambda: client)
     async with (
         gateway(backbone) as running,
         workflow_service(backbone) as service,
@@ -275,13 +275,14 @@ async def test_progress_is_told_and_who_goes_away_cancels_nothing(backbone: Back
     ):
         await place.define(LASTING)
         await place.lists("lasting")
-        tools = WorkflowTools(store, workflows, following)
+        tools = WorkflowTools(store, workflows, events)
         server = Server(place.tenant, uuid4(), WORKFLOWS, "active", 1, 1, BEGAN, BEGAN)
         relay, calls = Heard(), [Caller("user:ada", new_id()) for _ in range(2)]
         gone = asyncio.create_task(tools.call(server, "lasting", {}, 20, None, calls[0]))
         async with asyncio.timeout(PATIENCE):
             while not await place.executions():
                 await asyncio.sleep(0.02)
+        assert not gone.done()
         gone.cancel()
         await asyncio.gather(gone, return_exceptions=True)
         assert gone.cancelled()
@@ -292,5 +293,5 @@ async def test_progress_is_told_and_who_goes_away_cancels_nothing(backbone: Back
         result = {"execution_id": str(calls[0].call_id)}
         left = await tools.call(server, "workflow_result", result, 20, None, Caller("user:ada", new_id()))
         assert left.structured == {"ended": True}, "its execution went on"
-        assert following._tenants == {}, "nothing is listened to any more"
+        assert events._tenants == {}, "nothing is listened to any more"
     await client.close()

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.mcp_gateway.adapters.following import Following
+from services.mcp_gateway.adapters.execution_events import ExecutionEvents
 from services.mcp_gateway.adapters.mcp.model import ToolDefinition
 from services.mcp_gateway.adapters.upstreams import known_tool
 from services.mcp_gateway.adapters.watching import Watch
@@ -65,13 +65,13 @@ class WorkflowTools:
         self,
         exposed: ExposedStore,
         service: WorkflowService,
-        following: Following,
+        events: ExecutionEvents,
         max_wait: float = WORKFLOW_WAIT_SECONDS,
         on_changed: Callable[[UUID, UUID], None] = lambda _, __: None,
     ) -> None:
         self._exposed = exposed
         self._service = service
-        self._following = following
+        self._events = events
         self._max_wait = max_wait
         self._on_changed = on_changed
         self._offers: OrderedDict[UUID, _Offer] = OrderedDict()
@@ -128,7 +128,7 @@ class WorkflowTools:
     ) -> Said:
         until = _now() + min(seconds, self._max_wait)
         execution_id = caller.call_id
-        async with self._following.follow(tenant_id, execution_id) as happened:
+        async with self._events.follow(tenant_id, execution_id) as happened:
             await self._service.start(
                 tenant_id, execution_id, workflow_id, arguments, caller.actor, max(0.0, until - _now())
             )
@@ -152,7 +152,7 @@ class WorkflowTools:
             if tool == CANCEL:
                 return await self._cancel(tenant_id, execution_id, seconds, caller)
             until = _now() + min(seconds, float(arguments.get("wait_seconds", self._max_wait)))
-            async with self._following.follow(tenant_id, execution_id) as happened:
+            async with self._events.follow(tenant_id, execution_id) as happened:
                 watch = Watch(self._service, tenant_id, execution_id, happened, relay)
                 await watch.begin(min(until, _now() + WORKFLOW_BEGIN_SECONDS))
                 return said_of_result(execution_id, await watch.until(until, stop_at_waits=False))

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from uuid import UUID
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
+from nats.errors import Error as NatsError
 
 _HEARD = ("workflow.execution.*", "workflow.step.waiting")
 
@@ -24,7 +25,7 @@ class _Tenant:
             happened.set()
 
 
-class Following:
+class ExecutionEvents:
     """One pair of subscriptions for each tenant that somebody waits in. What is not heard is not repeated."""
 
     def __init__(self, client: Callable[[], Client]) -> None:
@@ -59,4 +60,5 @@ class Following:
                 return
             del self._tenants[tenant_id]
             for heard in tenant.subscriptions:
-                await heard.unsubscribe()
+                with suppress(NatsError):  # the connection went, and the subscription with it
+                    await heard.unsubscribe()
