@@ -69,6 +69,10 @@ format: setup ## Format the code and apply the safe fixes
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
+.PHONY: conformance
+conformance: setup ## Run the official MCP conformance suite against the gateway and its client (LEG='gateway*' picks some)
+	@$(BIN)/python -m tests.conformance --leg '$(or $(LEG),*)'
+
 .PHONY: bench-engine
 bench-engine: setup ## Measure the workflow engine; the last line is JSON
 	@$(BIN)/python -m bench.engine

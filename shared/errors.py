@@ -61,6 +61,24 @@ class NotFound(PlatformError):
     code = "not_found"
 
 
+class MethodNotAllowed(PlatformError):
+    """The path is right and this is not one of its methods."""
+
+    code = "method_not_allowed"
+
+
+class NotAcceptable(PlatformError):
+    """The client takes none of the forms that the answer could have."""
+
+    code = "not_acceptable"
+
+
+class UnsupportedMediaType(PlatformError):
+    """The body is of a type that is not read here."""
+
+    code = "unsupported_media_type"
+
+
 class Conflict(PlatformError):
     """The thing exists already, or is not in a state that allows this."""
 

@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 import uvloop
 from faststream.nats import NatsBroker
-from litestar import Litestar
+from litestar.types import ASGIApp
 from nats.aio.client import Client
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
@@ -124,7 +124,7 @@ class Runtime:
         rebuilder = Rebuilder(self.service, projections, self.log, self.worker_pool)
         rebuilder.register(self.broker)
 
-    async def serve(self, app: Litestar, *, before_consuming: Callable[[], Awaitable[None]] | None = None) -> None:
+    async def serve(self, app: ASGIApp, *, before_consuming: Callable[[], Awaitable[None]] | None = None) -> None:
         """Connect, consume and serve until SIGTERM or SIGINT; then drain and return."""
         stop = self.stopping
         loop = asyncio.get_running_loop()

@@ -11,3 +11,5 @@ class McpGatewaySettings(Settings, frozen=True, kw_only=True):
 
     Empty: none but the bundled servers. A bare interpreter in the list allows everything.
     """
+    mcp_gateway_public_hosts: str = ""
+    """Comma-separated host names by which the MCP endpoint is reached, beside `localhost` and addresses."""

@@ -94,6 +94,12 @@ class ToolInterrupted(PlatformError):
     code = "tool_interrupted"
 
 
+class ToolCancelled(PlatformError):
+    """The caller took the call back while it ran. The server was told; whether the tool acted is not known."""
+
+    code = "tool_cancelled"
+
+
 class SecretsUnavailable(PlatformError):
     """The call names secrets, and there is no store here to take them from."""
 
@@ -121,6 +127,7 @@ STATUSES = {
     "address_refused": 422,
     "command_not_allowed": 422,
     "secrets_unavailable": 422,
+    "tool_cancelled": 502,
     "tool_error": 502,
     "tool_interrupted": 502,
     "tool_schema_invalid": 502,

@@ -20,6 +20,7 @@ STATUSES: dict[str, int] = {
     "forbidden": 403,
     "not_found": 404,
     "method_not_allowed": 405,
+    "not_acceptable": 406,
     "conflict": 409,
     "concurrent_append": 409,
     "idempotency_in_progress": 409,
@@ -62,18 +63,25 @@ def _answer(problem: Problem, headers: dict[str, str]) -> Response[bytes]:
 
 def on_platform_error(_: Request[Any, Any, Any], error: PlatformError) -> Response[bytes]:
     """Answer a typed error."""
+    status, body, headers = problem_of(error)
+    return Response(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def problem_of(error: PlatformError) -> tuple[int, bytes, dict[str, str]]:
+    """Return status, body and headers of the answer to a typed error, its content type among them."""
     status = STATUSES.get(error.code, 500)
+    headers = {"Content-Type": MEDIA_TYPE}
     if status == 500:  # noqa: PLR2004
         _log.error("no HTTP status for the code %s", error.code, exc_info=error)
-        return _internal()
-    headers: dict[str, str] = {}
+        return 500, msgspec.json.encode(_unexpected()), headers
     if status == 401:  # noqa: PLR2004
         headers["WWW-Authenticate"] = "Bearer"
     if error.retry_after is not None:
         headers["Retry-After"] = str(max(1, round(error.retry_after)))
     title = error.code.replace("_", " ").capitalize()
     problem = Problem(title, status, error.message, error.code, errors=error.faults, details=error.details)
-    return _answer(problem, headers)
+    problem.trace_id = current_trace_id()
+    return status, msgspec.json.encode(problem), headers
 
 
 def on_framework_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
@@ -95,8 +103,12 @@ def on_unexpected_error(_: Request[Any, Any, Any], error: Exception) -> Response
 
 
 def _internal() -> Response[bytes]:
+    return _answer(_unexpected(), {})
+
+
+def _unexpected() -> Problem:
     detail = "Something failed on our side. The trace id names it in the logs."
-    return _answer(Problem("Internal error", 500, detail, "internal"), {})
+    return Problem("Internal error", 500, detail, "internal", trace_id=current_trace_id())
 
 
 def _faults_of(error: ValidationException) -> list[FieldFault]:

@@ -5,13 +5,13 @@ from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
-from litestar import Litestar
+from litestar.types import ASGIApp
 
 from shared.limits import HTTP_DRAIN_S
 from shared.settings import Settings
 
 
-def make_server(app: Litestar, settings: Settings) -> uvicorn.Server:
+def make_server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
     """Return a server that is not yet running; set `should_exit` to drain and stop it."""
     if settings.http_socket:
         with suppress(FileNotFoundError):

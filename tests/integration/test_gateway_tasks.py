@@ -156,7 +156,8 @@ async def test_long_tasks_beat_and_are_worked_on_once(backbone: Backbone, tmp_pa
         beats = 1
         while (result := await engine.next())["status"] == "running":
             beats += 1
-        assert (result["status"], beats) == ("ok", 2)
+        assert result["status"] == "ok"
+        assert beats >= 2  # one a second, which a busy machine makes later
         assert await engine.silence(0.3)
         (call,) = await history(running, tenant)
         assert call["status"] == "completed"

@@ -13,11 +13,12 @@ import psutil
 import pytest
 
 from services.mcp_gateway.adapters.mcp.launch import CommandAllowList, HttpLaunch, StdioLaunch, bundled
-from services.mcp_gateway.adapters.mcp.model import Era
+from services.mcp_gateway.adapters.mcp.model import Opening
 from services.mcp_gateway.adapters.mcp.opener import TransportOpener
 from services.mcp_gateway.adapters.mcp.place import PoolBounds, SessionKey
 from services.mcp_gateway.adapters.mcp.pool import SessionPool
 from services.mcp_gateway.adapters.mcp.streamable_http import HttpSession
+from services.mcp_gateway.app.relay import Era
 from services.mcp_gateway.errors import ServerDied, ServerUnavailable, ToolTimeout
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,7 +58,7 @@ async def sdk_server(request: pytest.FixtureRequest) -> AsyncIterator[HttpLaunch
 
 @pytest.mark.parametrize(("era", "revision"), [(None, "2026-07-28"), ("handshake", "2025-11-25")])
 async def test_a_server_of_the_official_sdk(sdk_server: HttpLaunch, era: Era | None, revision: str) -> None:
-    session = await HttpSession.connect(sdk_server, era=era)
+    session = await HttpSession.connect(sdk_server, opening=Opening(era))
     assert session.protocol_version == revision
     assert session.server_info.name == "sdk-server"
     # Before the list of tools is known: the server then refuses the call for its missing header, and we learn it.
@@ -79,7 +80,7 @@ async def test_a_server_of_the_official_sdk(sdk_server: HttpLaunch, era: Era | N
 @pytest.mark.parametrize("sdk_server", ["sse"], indirect=True)
 @pytest.mark.parametrize("era", ["modern", "handshake"])
 async def test_an_answer_comes_through_the_event_stream(sdk_server: HttpLaunch, era: Era) -> None:
-    session = await HttpSession.connect(sdk_server, era=era)
+    session = await HttpSession.connect(sdk_server, opening=Opening(era))
     result = await session.call_tool("count", {"upto": 3}, timeout=10)
     assert result.structured == {"result": 3}
     await session.close()
@@ -87,7 +88,7 @@ async def test_an_answer_comes_through_the_event_stream(sdk_server: HttpLaunch, 
 
 @pytest.mark.parametrize("sdk_server", ["sse"], indirect=True)
 async def test_answered_streams_give_their_connection_back(sdk_server: HttpLaunch) -> None:
-    session = await HttpSession.connect(sdk_server, era="handshake")
+    session = await HttpSession.connect(sdk_server, opening=Opening("handshake"))
     for _ in range(10):
         await session.call_tool("add", {"a": 1, "b": 2}, timeout=10)
     port = int(sdk_server.url.split(":")[2].split("/")[0])

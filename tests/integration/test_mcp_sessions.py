@@ -15,8 +15,8 @@ import pytest
 import uvloop
 
 from services.mcp_gateway.adapters.mcp.launch import CommandAllowList, ProcessLimits, StdioLaunch, bundled
-from services.mcp_gateway.adapters.mcp.model import Era
 from services.mcp_gateway.adapters.mcp.stdio import StdioSession
+from services.mcp_gateway.app.relay import Era
 from services.mcp_gateway.errors import (
     ArgumentsInvalid,
     CommandNotAllowed,

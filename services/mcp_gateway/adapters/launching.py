@@ -18,7 +18,7 @@ from services.mcp_gateway.adapters.mcp.launch import (
     bundled,
     environment,
 )
-from services.mcp_gateway.adapters.mcp.model import Era, NotificationHandler, Session
+from services.mcp_gateway.adapters.mcp.model import Opening, Session
 from services.mcp_gateway.adapters.mcp.opener import TransportOpener
 from services.mcp_gateway.domain.server import BUNDLED, Server, ServerDefinition
 from services.mcp_gateway.errors import CommandNotAllowed, ServerUnavailable
@@ -108,11 +108,9 @@ class Launcher:
         self._open_bundled = TransportOpener(CommandAllowList(ours))
         self._open = TransportOpener(self._allowed, lambda: guarded_client(allowed_hosts))
 
-    async def __call__(
-        self, launch: LaunchSpec, era: Era | None, on_notification: NotificationHandler | None
-    ) -> Session:
+    async def __call__(self, launch: LaunchSpec, opening: Opening) -> Session:
         opener = self._open_bundled if isinstance(launch, BundledLaunch) else self._open
-        return await opener(launch, era, on_notification)
+        return await opener(launch, opening)
 
     def launch_of(self, server: Server) -> LaunchSpec:
         """Return how to reach a server."""

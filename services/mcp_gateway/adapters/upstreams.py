@@ -3,21 +3,29 @@
 import asyncio
 import hashlib
 from collections import OrderedDict
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+from uuid import UUID
 
 import msgspec
 
+from services.mcp_gateway.adapters.following import Following
 from services.mcp_gateway.adapters.launching import Launcher
-from services.mcp_gateway.adapters.mcp.codec import METHOD_NOT_FOUND
 from services.mcp_gateway.adapters.mcp.launch import LaunchSpec
 from services.mcp_gateway.adapters.mcp.model import Session, ToolDefinition
 from services.mcp_gateway.adapters.mcp.place import SessionKey, SessionState
 from services.mcp_gateway.adapters.mcp.pool import PooledSession, SessionPool
-from services.mcp_gateway.app.ports import Caller, KnownTool, Relay, ToolAnswer
+from services.mcp_gateway.app.changes import Change, Kind
+from services.mcp_gateway.app.ports import Caller, KnownTool, ServerFacts, ToolAnswer
+from services.mcp_gateway.app.relay import Client, Relay
 from services.mcp_gateway.domain.call import may_be_repeated
+from services.mcp_gateway.domain.rpc import METHOD_NOT_FOUND
 from services.mcp_gateway.domain.server import Server
 from services.mcp_gateway.errors import ServerUnavailable
 from services.mcp_gateway.limits import SESSIONS_MAX, TOOLS_FRESH_SECONDS
+
+OnChange = Callable[[UUID, Change], None]
+"""Told of a tenant's changed lists and resources. Must neither wait nor raise."""
 
 _canonical = msgspec.json.Encoder(order="deterministic").encode
 
@@ -28,15 +36,18 @@ class _Known:
     def __init__(self, launch: LaunchSpec) -> None:
         self.launch = launch
         self.tools: dict[str, KnownTool] | None = None
+        self.facts: ServerFacts | None = None
         self.listed_at = 0.0
 
 
 class PooledUpstreams:
     """`Upstreams` over the session pool."""
 
-    def __init__(self, launcher: Launcher) -> None:
+    def __init__(self, launcher: Launcher, on_change: OnChange) -> None:
         self._launcher = launcher
         self._known: OrderedDict[SessionKey, _Known] = OrderedDict()
+        self._on_change = on_change
+        self._following = Following(self._session_of)
         self.pool = SessionPool(launcher, on_notice=self._noticed, on_start=self._started)
 
     async def tools(self, server: Server) -> dict[str, KnownTool]:
@@ -59,14 +70,30 @@ class PooledUpstreams:
         tool: str,
         arguments: dict[str, Any],
         seconds: float,
-        relay: Relay | None = None,  # noqa: ARG002 - sessions know of no progress yet
+        relay: Relay | None = None,
         caller: Caller | None = None,  # noqa: ARG002 - a server is not told for whom it is called
     ) -> ToolAnswer:
         """Call a tool once."""
+        session = await self._session_for(server, relay)
+        result = await session.call_tool(tool, arguments, timeout=seconds, relay=relay)
+        return ToolAnswer(
+            result.content, result.structured, result.is_error, result.duration_ms, result.raw, result.input_required
+        )
+
+    async def about(self, server: Server) -> ServerFacts:
+        """Return what the server says of itself, starting it if need be."""
         key = _key(server)
-        session = await self._session(key, self._of(key, server))
-        result = await session.call_tool(tool, arguments, timeout=seconds)
-        return ToolAnswer(result.content, result.structured, result.is_error, result.duration_ms)
+        known = self._of(key, server)
+        if known.facts is None:
+            await self._session(key, known)
+        return known.facts if known.facts is not None else ServerFacts({})
+
+    async def request(
+        self, server: Server, method: str, params: dict[str, Any], seconds: float, relay: Relay | None = None
+    ) -> msgspec.Raw:
+        """Return the result of a request as the server wrote it."""
+        session = await self._session_for(server, relay)
+        return await session.request(method, params, timeout=seconds, relay=relay)
 
     async def ping(self, server: Server, seconds: float) -> None:
         """Ask for a sign of life, starting the server if it does not run."""
@@ -83,6 +110,34 @@ class PooledUpstreams:
         """Return the state of the server's session in this process, if there is one."""
         key = _key(server)
         return next((state for state in self.pool.states() if state.key == key), None)
+
+    async def follow(self, wanted: Sequence[tuple[Server, frozenset[str]]]) -> None:
+        """Have servers tell of changes until cancelled.
+
+        Programs tell of their lists unasked. They are not started, nor kept running, only for somebody to listen.
+        """
+        await self._following.follow(
+            [
+                (_key(server), server, uris)
+                for server, uris in wanted
+                if uris or server.definition.server_type != "stdio"
+            ]
+        )
+
+    async def leave(self, tenant_id: UUID, client: Client) -> None:
+        """End the sessions that were opened for this client alone."""
+        if client.session:
+            await self.pool.evict_client(tenant_id, client.place)
+
+    async def _session_of(self, server: Server) -> PooledSession:
+        key = _key(server)
+        return await self._session(key, self._of(key, server))
+
+    async def _session_for(self, server: Server, relay: Relay | None) -> PooledSession:
+        client = None if relay is None else relay.client
+        place = "" if client is None else _place(server, client)
+        key = _key(server) if not place else msgspec.structs.replace(_key(server), client=place)
+        return await self.pool.session(key, self._of(key, server).launch, client if place else None)
 
     async def _session(self, key: SessionKey, known: _Known) -> PooledSession:
         return await self.pool.session(key, known.launch)
@@ -108,15 +163,41 @@ class PooledUpstreams:
                 raise
             tools = []  # a server of resources or prompts alone
         known.tools, known.listed_at = _by_name(tools), asyncio.get_running_loop().time()
+        known.facts = ServerFacts(session.capabilities, session.instructions)
 
-    def _noticed(self, key: SessionKey, method: str, _: Any) -> None:
-        known = self._known.get(key)
-        if known is not None and method == "notifications/tools/list_changed":
+    def _noticed(self, key: SessionKey, method: str, params: Any) -> None:
+        change = _change_of(method, params)
+        if change is None:
+            return
+        known = self._known.get(msgspec.structs.replace(key, client=""))
+        if known is not None and change.kind == "tools" and change.uri is None:
             known.tools = None
+        self._on_change(key.tenant_id, change)
 
 
 def _key(server: Server) -> SessionKey:
     return SessionKey(server.tenant_id, server.id, server.revision)
+
+
+def _change_of(method: str, params: Any) -> Change | None:
+    kind, _, what = method.removeprefix("notifications/").partition("/")
+    if what == "list_changed" and kind in {"tools", "prompts", "resources"}:
+        return Change(cast("Kind", kind))
+    if method == "notifications/resources/updated":
+        uri = params.get("uri") if isinstance(params, dict) else None
+        return Change("resources", uri) if isinstance(uri, str) else None
+    return None
+
+
+def _place(server: Server, client: Client) -> str:
+    """Name the session that a client's calls need.
+
+    A server elsewhere may speak both eras and act differently in them, so it is spoken to in the client's. A program
+    is not started once more for that.
+    """
+    if client.place or client.era == "modern" or server.definition.server_type == "stdio":
+        return client.place
+    return client.era
 
 
 def _by_name(tools: list[ToolDefinition]) -> dict[str, KnownTool]:

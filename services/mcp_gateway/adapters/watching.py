@@ -5,7 +5,7 @@ import time
 from uuid import UUID
 
 from services.mcp_gateway.adapters.workflow_service import WorkflowService
-from services.mcp_gateway.app.ports import Relay
+from services.mcp_gateway.app.relay import Relay
 from services.mcp_gateway.domain.executions import Standing
 from services.mcp_gateway.errors import ServerUnavailable
 from services.mcp_gateway.limits import WORKFLOW_LOOK_SECONDS, WORKFLOW_LOOK_SECONDS_MAX, WORKFLOW_PROGRESS_SECONDS

@@ -18,7 +18,8 @@ from services.mcp_gateway.adapters.upstreams import known_tool
 from services.mcp_gateway.adapters.watching import Watch
 from services.mcp_gateway.adapters.workflow_service import WorkflowService
 from services.mcp_gateway.app.exposing import ExposedStore
-from services.mcp_gateway.app.ports import Caller, KnownTool, Relay, ToolAnswer
+from services.mcp_gateway.app.ports import Caller, KnownTool, ToolAnswer
+from services.mcp_gateway.app.relay import Relay
 from services.mcp_gateway.domain.execution_tools import CANCEL, EXECUTION_TOOLS, STATUS
 from services.mcp_gateway.domain.executions import (
     Said,
@@ -106,7 +107,11 @@ class WorkflowTools:
                 f"The output has {len(said.text)} characters; at most {RESULT_MAX_BYTES} are returned."
             )
         content = [{"type": "text", "text": said.text}]
-        return ToolAnswer(content, said.structured, said.is_error, (time.perf_counter() - began) * 1000.0)
+        raw = msgspec.json.encode(
+            {"content": content, "structuredContent": said.structured, "isError": said.is_error}
+        )
+        duration_ms = (time.perf_counter() - began) * 1000.0
+        return ToolAnswer(content, said.structured, said.is_error, duration_ms, msgspec.Raw(raw))
 
     async def ping(self, _: Server, seconds: float) -> None:
         """Ask the workflow service for a sign of life."""

@@ -21,9 +21,11 @@ from services.mcp_gateway.app.ports import (
     Observe,
     Records,
     Servers,
+    ToolAnswer,
     Upstreams,
 )
 from services.mcp_gateway.app.recording import ended, outcome_of, requested, unit
+from services.mcp_gateway.app.relay import Relay
 from services.mcp_gateway.domain.bounds import check_size
 from services.mcp_gateway.domain.call import (
     RETRYABLE,
@@ -50,6 +52,8 @@ from shared.ids import new_id
 from shared.scope import TenantScope
 
 _log = logging.getLogger(__name__)
+_NEEDS_CLIENT = CallFailure("tool_error", "The tool wants to ask an MCP client first, and none is behind this call.")
+_CANCELLED = CallFailure("tool_cancelled", "The caller took the call back while it ran.")
 
 
 class ToolCalls:
@@ -64,15 +68,16 @@ class ToolCalls:
         self._check = check
         self._observe = observe
 
-    async def execute(self, scope: TenantScope, request: CallRequest) -> CallOutcome:
+    async def execute(self, scope: TenantScope, request: CallRequest, relay: Relay | None = None) -> CallOutcome:
         """Call a tool of one of the tenant's servers and return how it ended, well or not.
 
+        `relay` is the way back to the MCP client that asks, if one does. A cancelled call is recorded as such.
         Raises `NotFound` for an unknown server and `Unavailable` when calls cannot be recorded now: neither leaves a
         record, and nothing was called.
         """
         server = await self._servers.find(scope, request.server)
         self._records.admit()
-        call = _Call(request, server)
+        call = _Call(request, server, relay)
         outcome = await self._run(scope, call)
         self._observe("ok" if outcome.failure is None else outcome.failure.code, call.elapsed_ms / 1000.0)
         return outcome
@@ -86,7 +91,11 @@ class ToolCalls:
                 call.request = msgspec.structs.replace(call.request, arguments={})
             return await self._refuse(scope, call, _failure_of(refusal))
         if tool.repeatable:
-            outcome = await self._call(scope, call)
+            try:
+                outcome = await self._call(scope, call)
+            except asyncio.CancelledError:
+                self._record_whole(scope, call, call.failed(_CANCELLED), tool.definition_hash)
+                raise
             self._record_whole(scope, call, outcome, tool.definition_hash)
             return outcome
         begun = requested(request, server, tool.definition_hash, call.started_at)
@@ -96,7 +105,11 @@ class ToolCalls:
             earlier = await (self._recorded if tool.resumes else self._earlier)(scope, call)
             if earlier is not None:
                 return earlier
-        outcome = await self._call(scope, call)
+        try:
+            outcome = await self._call(scope, call)
+        except asyncio.CancelledError:
+            self._records.write_later(self._end_of(scope, call, call.failed(as_sent(_CANCELLED))))
+            raise
         if outcome.failure is not None:
             outcome = msgspec.structs.replace(outcome, failure=as_sent(outcome.failure))
         return await self._end(scope, call, outcome)
@@ -151,7 +164,8 @@ class ToolCalls:
                 call.request.tool_name,
                 call.request.arguments,
                 call.tool_seconds,
-                caller=Caller(scope.actor, call.request.id),
+                call.relay,
+                Caller(scope.actor, call.request.id),
             )
         except PlatformError as error:
             return call.failed(_failure_of(error))
@@ -159,8 +173,17 @@ class ToolCalls:
             _log.exception("the call %s failed", call.request.id)
             broken = ToolInterrupted("The gateway failed during this call: its log says why.")
             return call.failed(_failure_of(broken))
+        call.answer = answer
+        return self._answered(call, answer)
+
+    @staticmethod
+    def _answered(call: "_Call", answer: ToolAnswer) -> CallOutcome:
         if answer.is_error:
             return call.failed(tool_said(answer.content, answer.structured), answer.duration_ms)
+        if answer.input_required:
+            if call.relay is None:
+                return call.failed(_NEEDS_CLIENT, answer.duration_ms)
+            return call.completed({"input_required": True}, answer.duration_ms)
         output = output_of(answer.content, answer.structured)
         limit = call.request.result_max_bytes
         if limit is not None and (size := len(msgspec.json.encode(output))) > limit:
@@ -175,8 +198,8 @@ class ToolCalls:
         An error here would make the caller repeat what was done. So while the database is away the end waits for it,
         and the caller does not wait for longer than it has time.
         """
-        end = unit(scope, call.request, call.server, call.started_at, [(2, ended(outcome))], outcome)
         try:
+            end = self._end_of(scope, call, outcome)
             position = await self._records.write_surely(end, min(RECORD_WAIT_SECONDS, max(0.0, call.seconds_left)))
         except ConcurrentAppend:
             return await self._recorded(scope, call) or outcome
@@ -199,6 +222,10 @@ class ToolCalls:
         self._records.write_later(self._whole(scope, call, outcome, digest))
 
     @staticmethod
+    def _end_of(scope: TenantScope, call: "_Call", outcome: CallOutcome) -> CallUnit:
+        return unit(scope, call.request, call.server, call.started_at, [(2, ended(outcome))], outcome)
+
+    @staticmethod
     def _whole(scope: TenantScope, call: "_Call", outcome: CallOutcome, digest: str | None) -> CallUnit:
         begun = requested(call.request, call.server, digest, call.started_at)
         events = [(1, begun), (2, ended(outcome))]
@@ -208,9 +235,11 @@ class ToolCalls:
 class _Call:
     """One call under way, and its clock."""
 
-    def __init__(self, request: CallRequest, server: Server) -> None:
+    def __init__(self, request: CallRequest, server: Server, relay: Relay | None) -> None:
         self.request = request
         self.server = server
+        self.relay = relay
+        self.answer: ToolAnswer | None = None
         self.started_at = dt.datetime.now(dt.UTC)
         self._began = time.perf_counter()
 
@@ -250,6 +279,7 @@ class _Call:
             result=result,
             failure=failure,
             response_ms=None if response_ms is None else round(response_ms, 3),
+            answer=None if self.answer is None else self.answer.raw,
         )
 
 

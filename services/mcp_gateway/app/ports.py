@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from services.mcp_gateway.app.relay import Client, Relay
 from services.mcp_gateway.domain.server import Server, ServerDefinition, Status
 from shared.eventstore.event import NewEvent, RecordedEvent
 from shared.scope import TenantScope
@@ -28,12 +29,25 @@ class KnownTool(msgspec.Struct, frozen=True):
 
 
 class ToolAnswer(msgspec.Struct, frozen=True):
-    """What a server gave back. `is_error`: the tool itself says that it failed."""
+    """What a server gave back. `is_error`: the tool itself says that it failed.
+
+    `raw` is the MCP result as the server wrote it, if it comes from an MCP server. `input_required`: the tool wants
+    something of the caller's client first, and `raw` says what.
+    """
 
     content: list[dict[str, Any]]
     structured: dict[str, Any] | None
     is_error: bool
     duration_ms: float
+    raw: msgspec.Raw = msgspec.Raw()
+    input_required: bool = False
+
+
+class ServerFacts(msgspec.Struct, frozen=True):
+    """What a server says of itself: its MCP `capabilities`, and instructions for whoever uses it."""
+
+    capabilities: dict[str, Any]
+    instructions: str | None = None
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -41,14 +55,6 @@ class Caller(msgspec.Struct, frozen=True):
 
     actor: str
     call_id: UUID
-
-
-class Relay(Protocol):
-    """The way back to the client of one call that runs."""
-
-    def progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
-        """Tell how far the call is. Never waits."""
-        ...
 
 
 class Servers(Protocol):
@@ -142,7 +148,9 @@ class Upstreams(Protocol):
         relay: Relay | None = None,
         caller: Caller | None = None,
     ) -> ToolAnswer:
-        """Call a tool once. Raises the gateway's errors for everything that is no answer of the tool.
+        """Call a tool once, for `caller`; `relay` is told how it goes.
+
+        Raises the gateway's errors for everything that is no answer of the tool.
 
         `ServerUnavailable` and `ServerBusy` say that nothing was sent.
         """
@@ -150,6 +158,28 @@ class Upstreams(Protocol):
 
     async def ping(self, server: Server, seconds: float) -> None:
         """Ask for a sign of life."""
+        ...
+
+
+class ServerRequests(Protocol):
+    """What MCP servers have beside tools."""
+
+    async def about(self, server: Server) -> ServerFacts:
+        """Return what the server says of itself, starting it if need be. Raises what starting it raises."""
+        ...
+
+    async def request(
+        self, server: Server, method: str, params: dict[str, Any], seconds: float, relay: Relay | None = None
+    ) -> msgspec.Raw:
+        """Return the result of a request as the server wrote it. Raises `RpcFailed` for its refusal."""
+        ...
+
+    async def follow(self, wanted: Sequence[tuple[Server, frozenset[str]]]) -> None:
+        """Have servers tell of changes of their lists, and of the resources with these URIs, until cancelled."""
+        ...
+
+    async def leave(self, tenant_id: UUID, client: Client) -> None:
+        """End the sessions that were opened for this client alone."""
         ...
 
 

@@ -12,7 +12,7 @@ from shared.errors import FieldFault
 NOT_SENT = frozenset({"server_unavailable", "server_busy", "unavailable", "rate_limited"})
 """Codes of ends that precede any sending."""
 
-OPEN = frozenset({"tool_timeout", "tool_interrupted", "server_died", "protocol_violation"})
+OPEN = frozenset({"tool_timeout", "tool_cancelled", "tool_interrupted", "server_died", "protocol_violation"})
 """Codes of ends after which it is not known whether the tool acted."""
 
 RETRYABLE = NOT_SENT | {"tool_timeout", "server_died"}
@@ -39,6 +39,7 @@ class CallRequest(msgspec.Struct, frozen=True):
     correlation_id: str | None = None
     attempt: int = 1
     parent_id: UUID | None = None
+    profile: str | None = None
 
 
 class CallFailure(msgspec.Struct, frozen=True):
@@ -54,7 +55,8 @@ class CallFailure(msgspec.Struct, frozen=True):
 class CallOutcome(msgspec.Struct, frozen=True):
     """How a call ended. Exactly one of `result` and `failure` counts. `response_ms` is the server's part.
 
-    `position` is that of its end in the log, if that was on disk before the caller heard of it.
+    `position` is that of its end in the log, if that was on disk before the caller heard of it. `answer` is what the
+    server wrote, if this very call got an answer from an MCP server.
     """
 
     id: UUID
@@ -67,6 +69,7 @@ class CallOutcome(msgspec.Struct, frozen=True):
     failure: CallFailure | None = None
     response_ms: float | None = None
     position: int | None = None
+    answer: msgspec.Raw | None = None
 
 
 def as_sent(failure: CallFailure) -> CallFailure:

@@ -93,8 +93,8 @@ class Queries:
         question = msgspec.json.decode(body, type=ExecutionQuestion)
         scope = TenantScope(question.tenant_id, "service:workflow")
         if question.seen:
-            row = await self._executions.row(scope, question.execution_id)
-            if row["version"] <= question.seen:
+            newer = await self._executions.history(scope, question.execution_id, after=question.seen, limit=1)
+            if not newer:
                 return ExecutionAnswer()
         state = state_of(await self._executions.history(scope, question.execution_id))
         return ExecutionAnswer(standing_of(state, await self._program(scope, state)))

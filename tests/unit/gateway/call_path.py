@@ -8,7 +8,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from services.mcp_gateway.app.calls import ToolCalls
-from services.mcp_gateway.app.ports import Caller, KnownTool, Relay, ToolAnswer
+from services.mcp_gateway.app.ports import Caller, KnownTool, ToolAnswer
+from services.mcp_gateway.app.relay import Relay
 from services.mcp_gateway.domain.call import CallOutcome, CallRequest
 from services.mcp_gateway.domain.server import Server, ServerConfig, ServerDefinition
 from services.mcp_gateway.entry.consumer import ToolTasks
@@ -54,9 +55,10 @@ class Upstream:
         __: str,
         ___: dict[str, Any],
         seconds: float,
-        ____: Relay | None = None,
+        relay: Relay | None = None,
         caller: Caller | None = None,
     ) -> ToolAnswer:
+        assert relay is None
         self.calls.append(seconds)
         self.callers.append(caller)
         return ToolAnswer([], self.answer(), is_error=False, duration_ms=1.0)

@@ -7,8 +7,9 @@ from typing import Any
 import httpx2
 
 from services.mcp_gateway.adapters.mcp.launch import HttpLaunch
-from services.mcp_gateway.adapters.mcp.model import Era
+from services.mcp_gateway.adapters.mcp.model import Opening
 from services.mcp_gateway.adapters.mcp.streamable_http import HttpSession
+from services.mcp_gateway.app.relay import Era
 
 LAUNCH = HttpLaunch("https://tools.example/mcp", {"Authorization": "Bearer t"})
 Answer = Callable[[httpx2.Request, dict[str, Any]], httpx2.Response | None]
@@ -89,7 +90,9 @@ async def connect(
     server: Callable[[httpx2.Request], httpx2.Response | Awaitable[httpx2.Response]], era: Era | None = None
 ) -> HttpSession:
     transport = Wire(server)
-    return await HttpSession.connect(LAUNCH, client_factory=lambda: httpx2.AsyncClient(transport=transport), era=era)
+    return await HttpSession.connect(
+        LAUNCH, client_factory=lambda: httpx2.AsyncClient(transport=transport), opening=Opening(era)
+    )
 
 
 async def call(session: HttpSession, seconds: float = 5) -> str:

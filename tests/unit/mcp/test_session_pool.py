@@ -6,17 +6,18 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from msgspec import Raw
 
 from services.mcp_gateway.adapters.mcp.launch import LaunchSpec, StdioLaunch
 from services.mcp_gateway.adapters.mcp.model import (
-    Era,
-    NotificationHandler,
+    Opening,
     ServerInfo,
     ToolDefinition,
     ToolResult,
 )
 from services.mcp_gateway.adapters.mcp.place import PoolBounds, SessionKey
 from services.mcp_gateway.adapters.mcp.pool import SessionPool
+from services.mcp_gateway.app.relay import Era, Relay
 from services.mcp_gateway.errors import CommandNotAllowed, ServerBusy, ServerDied, ServerUnavailable
 
 LAUNCH = StdioLaunch("server")
@@ -29,6 +30,8 @@ class MemorySession:
     server_info = ServerInfo("memory", "1")
     protocol_version = "2026-07-28"
     era: Era = "modern"
+    capabilities: dict[str, Any] = {}  # noqa: RUF012 - nobody changes it
+    instructions = None
 
     def __init__(self) -> None:
         self.alive = True
@@ -46,12 +49,24 @@ class MemorySession:
         arguments: dict[str, Any],
         *,
         timeout: float,  # noqa: ASYNC109 - the port's signature
+        relay: Relay | None = None,
     ) -> ToolResult:
+        assert relay is None
         self.calls += 1
         await asyncio.wait_for(self.released.wait(), timeout)
         if not self.alive:
             raise ServerDied("It died.")
         return ToolResult([], {"name": name, **arguments}, is_error=False, duration_ms=1)
+
+    async def request(
+        self,
+        method: str,
+        params: dict[str, Any],
+        *,
+        timeout: float,  # noqa: ASYNC109 - as above
+        relay: Relay | None = None,
+    ) -> Raw:
+        raise NotImplementedError
 
     async def ping(self, timeout: float) -> None:  # noqa: ASYNC109 - as above
         assert timeout > 0
@@ -70,14 +85,12 @@ class Opener:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def __call__(
-        self, launch: LaunchSpec, era: Era | None, on_notification: NotificationHandler | None
-    ) -> MemorySession:
+    async def __call__(self, launch: LaunchSpec, opening: Opening) -> MemorySession:
         assert isinstance(launch, StdioLaunch)
         self.starts += 1
-        self.eras.append(era)
-        if on_notification is not None:
-            on_notification("notifications/tools/list_changed", None)
+        self.eras.append(opening.era)
+        if opening.on_notification is not None:
+            opening.on_notification("notifications/tools/list_changed", None)
         await self.gate.wait()
         if self.failure is not None:
             raise self.failure

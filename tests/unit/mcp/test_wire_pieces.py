@@ -14,8 +14,10 @@ from msgspec import UNSET, Raw
 
 from services.mcp_gateway.adapters.mcp import codec
 from services.mcp_gateway.adapters.mcp.event_stream import EventStreamParser
-from services.mcp_gateway.adapters.mcp.http_headers import encode_value, modern_headers, param_headers_of
+from services.mcp_gateway.adapters.mcp.http_headers import modern_headers, param_headers_by_tool
 from services.mcp_gateway.adapters.mcp.model import ToolDefinition
+from services.mcp_gateway.domain.param_headers import encode_value
+from services.mcp_gateway.domain.rpc import RpcError
 from services.mcp_gateway.errors import ProtocolViolation
 
 
@@ -27,7 +29,7 @@ from services.mcp_gateway.errors import ProtocolViolation
         codec.encode_notification("notifications/initialized"),
         codec.encode_notification("notifications/cancelled", {"requestId": 3}),
         codec.encode_reply("s", {}),
-        codec.encode_refusal(4, -32601, "no"),
+        codec.encode_refusal(4, RpcError(-32601, "no")),
     ],
 )
 def test_what_we_send_is_what_the_sdk_reads(encoded: bytes) -> None:
@@ -93,7 +95,7 @@ def test_tool_results(raw: bytes, structured: Any, is_error: bool) -> None:
     [
         b'{"content": "text"}',
         b'{"content": [1]}',
-        b'{"resultType": "input_required", "inputRequests": {}}',
+        b'{"resultType": "task"}',
         b'{"content": [], "structuredContent": ' + b"[" * 50_000,
         b"[]",
     ],
@@ -155,7 +157,7 @@ def test_argument_headers_agree_with_the_sdk() -> None:
         },
     }
     arguments = {"region": "eu ü", "urgent": True, "plain": "x", "where": {"zone": 4}}
-    ours = param_headers_of([ToolDefinition("t", schema)])["t"]
+    ours = param_headers_by_tool([ToolDefinition("t", schema)])["t"]
     headers = modern_headers("tools/call", {"name": "t", "arguments": arguments}, ours)
     expected = mcp_param_headers(x_mcp_header_map(schema), arguments)
     assert {name.lower(): value for name, value in headers.items() if name.startswith("mcp-param-")} == {
@@ -167,7 +169,7 @@ def test_argument_headers_agree_with_the_sdk() -> None:
 
 def test_header_tokens_that_could_break_out_are_ignored() -> None:
     schema = {"type": "object", "properties": {"a": {"type": "string", "x-mcp-header": "X\r\nHost: evil"}}}
-    assert param_headers_of([ToolDefinition("t", schema)]) == {}
+    assert param_headers_by_tool([ToolDefinition("t", schema)]) == {}
 
 
 def test_a_stream_that_never_comes_to_an_end_is_a_violation() -> None:

@@ -1,57 +1,29 @@
 """The client's side of the wire: JSON-RPC 2.0 messages of both MCP eras, by msgspec, without the SDK."""
 
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from services.mcp_gateway.adapters.mcp.model import ServerInfo, ToolDefinition, ToolResult
+from services.mcp_gateway.app.relay import Relay
+from services.mcp_gateway.domain.rpc import (
+    META_CAPABILITIES,
+    META_CLIENT,
+    META_LOG_LEVEL,
+    META_SERVER,
+    META_VERSION,
+    MODERN_VERSION,
+    Message,
+    RpcError,
+)
 from services.mcp_gateway.errors import ProtocolViolation
 
-HANDSHAKE_VERSIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
-MODERN_VERSION = "2026-07-28"
-
-METHOD_NOT_FOUND = -32601
-INTERNAL_ERROR = -32603
-HEADER_MISMATCH = -32020
-INVALID_PARAMS = -32602
-
+INPUT_REQUIRED = "input_required"
 CLIENT_INFO = {"name": "agentic-platform", "version": "0.1.0"}
-_SERVER_INFO_META = "io.modelcontextprotocol/serverInfo"
-_MODERN_META: dict[str, Any] = {
-    "io.modelcontextprotocol/protocolVersion": MODERN_VERSION,
-    "io.modelcontextprotocol/clientCapabilities": {},
-    "io.modelcontextprotocol/clientInfo": CLIENT_INFO,
-}
+_MODERN_META: dict[str, Any] = {META_VERSION: MODERN_VERSION, META_CAPABILITIES: {}, META_CLIENT: CLIENT_INFO}
 
 _encode = msgspec.json.Encoder().encode
-
-
-class RpcError(msgspec.Struct, frozen=True):
-    """The `error` of a JSON-RPC response."""
-
-    code: int
-    message: str = ""
-    data: Any = None
-
-
-class RpcFailed(Exception):
-    """The peer answered a request with an error."""
-
-    def __init__(self, error: RpcError) -> None:
-        super().__init__(f"{error.code}: {error.message}")
-        self.error = error
-
-
-class Incoming(msgspec.Struct, frozen=True):
-    """Any message of a server. A response has `id` and `result` or `error`; a request `id` and `method`."""
-
-    jsonrpc: Literal["2.0"]
-    id: int | str | UnsetType | None = UNSET
-    method: str | UnsetType = UNSET
-    params: Raw | UnsetType = UNSET
-    result: Raw | UnsetType = UNSET
-    error: RpcError | UnsetType = UNSET
 
 
 class Handshake(msgspec.Struct, frozen=True, rename="camel"):
@@ -60,6 +32,7 @@ class Handshake(msgspec.Struct, frozen=True, rename="camel"):
     protocol_version: str
     server_info: ServerInfo = ServerInfo()
     capabilities: dict[str, Any] = {}
+    instructions: str | None = None
 
 
 class Discovery(msgspec.Struct, frozen=True, rename={"supported_versions": "supportedVersions", "meta": "_meta"}):
@@ -67,11 +40,12 @@ class Discovery(msgspec.Struct, frozen=True, rename={"supported_versions": "supp
 
     supported_versions: list[str]
     capabilities: dict[str, Any] = {}
+    instructions: str | None = None
     meta: dict[str, Any] | None = None
 
     def server_info(self) -> ServerInfo:
         try:
-            return msgspec.convert((self.meta or {}).get(_SERVER_INFO_META) or {}, ServerInfo)
+            return msgspec.convert((self.meta or {}).get(META_SERVER) or {}, ServerInfo)
         except msgspec.ValidationError:
             return ServerInfo()  # optional and for display only: not worth a failed connection
 
@@ -90,7 +64,7 @@ class _CallResult(msgspec.Struct, frozen=True, rename="camel"):
     result_type: str = "complete"
 
 
-_incoming = msgspec.json.Decoder(Incoming)
+_incoming = msgspec.json.Decoder(Message)
 _handshake = msgspec.json.Decoder(Handshake)
 _discovery = msgspec.json.Decoder(Discovery)
 _tools_page = msgspec.json.Decoder(ToolsPage)
@@ -107,8 +81,19 @@ def _decode(decoder: "msgspec.json.Decoder[_T]", raw: Raw, what: str) -> _T:
         raise ProtocolViolation(f"The server's answer to {what} has the wrong shape: {str(error)[:200]}") from error
 
 
-def encode_request(request_id: int, method: str, params: dict[str, Any], *, modern: bool) -> bytes:
-    if modern:
+def encode_request(
+    request_id: int, method: str, params: dict[str, Any], *, modern: bool, relay: Relay | None = None
+) -> bytes:
+    """Encode a request. With a relay, what its client sent along goes with it, and progress is asked for."""
+    if relay is not None:
+        extra = relay.extra
+        meta = {**extra.get("_meta", {}), "progressToken": request_id}
+        if modern:
+            meta |= {**_MODERN_META, META_CAPABILITIES: relay.client.told}
+            if relay.client.era != "modern":
+                meta[META_LOG_LEVEL] = "debug"  # clients of before are sent what their session's level says
+        params = {**params, **extra, "_meta": meta}
+    elif modern:
         params = {**params, "_meta": _MODERN_META}
     return _encode({"jsonrpc": "2.0", "id": request_id, "method": method, "params": params})
 
@@ -119,15 +104,15 @@ def encode_notification(method: str, params: dict[str, Any] | None = None) -> by
     return _encode({"jsonrpc": "2.0", "method": method, "params": params})
 
 
-def encode_reply(request_id: int | str, result: dict[str, Any]) -> bytes:
+def encode_reply(request_id: int | str, result: Any) -> bytes:
     return _encode({"jsonrpc": "2.0", "id": request_id, "result": result})
 
 
-def encode_refusal(request_id: int | str, code: int, message: str) -> bytes:
-    return _encode({"jsonrpc": "2.0", "id": request_id, "error": {"code": code, "message": message}})
+def encode_refusal(request_id: int | str, error: RpcError) -> bytes:
+    return _encode({"jsonrpc": "2.0", "id": request_id, "error": error})
 
 
-def decode_incoming(line: bytes) -> Incoming:
+def decode_incoming(line: bytes) -> Message:
     """Decode one message. Raises `ProtocolViolation`."""
     try:
         return _incoming.decode(line)
@@ -155,9 +140,11 @@ def decode_params(raw: Raw | UnsetType) -> Any:
 def decode_tool_result(raw: Raw, duration_ms: float) -> ToolResult:
     """Decode a call's result. A structured value that is no object is wrapped as `{"result": value}`.
 
-    Raises `ProtocolViolation`, also for `input_required` (2026-07-28): we declare no capability that would allow it.
+    Raises `ProtocolViolation`, also for kinds of results that this client does not know.
     """
     result = _decode(_call_result, raw, "tools/call")
+    if result.result_type == INPUT_REQUIRED:
+        return ToolResult([], None, is_error=False, duration_ms=duration_ms, raw=raw, input_required=True)
     if result.result_type != "complete":
         raise ProtocolViolation(
             f"The tool answered with a {result.result_type[:40]!r} result, which this client did not offer to take."
@@ -165,4 +152,4 @@ def decode_tool_result(raw: Raw, duration_ms: float) -> ToolResult:
     structured = result.structured_content
     if structured is not None and not isinstance(structured, dict):
         structured = {"result": structured}
-    return ToolResult(result.content, structured, bool(result.is_error), duration_ms)
+    return ToolResult(result.content, structured, bool(result.is_error), duration_ms, raw)

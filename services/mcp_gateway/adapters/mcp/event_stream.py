@@ -15,9 +15,13 @@ class ServerEvent(msgspec.Struct, frozen=True):
 
 
 class EventStreamParser:
-    """Takes chunks and gives events. `last_id` and `retry_ms` are what the stream said last, for resuming it."""
+    """Takes chunks and gives events. A stream without end is not `bounded`; its events are.
 
-    def __init__(self) -> None:
+    `last_id` and `retry_ms` are what the stream said last, for resuming it.
+    """
+
+    def __init__(self, *, bounded: bool = True) -> None:
+        self._bounded = bounded
         self._parts: list[bytes] = []  # of a line that is not whole yet
         self._tail_size = 0
         self._taken = 0
@@ -32,7 +36,7 @@ class EventStreamParser:
         Raises `ProtocolViolation` for an event above the bound, and for a stream that says more than any answer needs.
         """
         self._taken += len(chunk)
-        if self._taken > HTTP_STREAM_MAX_BYTES:
+        if self._bounded and self._taken > HTTP_STREAM_MAX_BYTES:
             raise ProtocolViolation("The server sent a stream above the limit.")
         *lines, rest = chunk.split(b"\n")
         if lines:

@@ -3,7 +3,7 @@
 import httpx2
 
 from services.mcp_gateway.adapters.mcp.launch import CommandAllowList, HttpLaunch, LaunchSpec
-from services.mcp_gateway.adapters.mcp.model import Era, NotificationHandler, Session
+from services.mcp_gateway.adapters.mcp.model import Opening, Session
 from services.mcp_gateway.adapters.mcp.stdio import StdioSession
 from services.mcp_gateway.adapters.mcp.streamable_http import ClientFactory, HttpSession
 
@@ -15,11 +15,7 @@ class TransportOpener:
         self._allowed = allowed
         self._client_factory = client_factory
 
-    async def __call__(
-        self, launch: LaunchSpec, era: Era | None, on_notification: NotificationHandler | None
-    ) -> Session:
+    async def __call__(self, launch: LaunchSpec, opening: Opening) -> Session:
         if isinstance(launch, HttpLaunch):
-            return await HttpSession.connect(
-                launch, client_factory=self._client_factory, era=era, on_notification=on_notification
-            )
-        return await StdioSession.start(launch, allowed=self._allowed, era=era, on_notification=on_notification)
+            return await HttpSession.connect(launch, client_factory=self._client_factory, opening=opening)
+        return await StdioSession.start(launch, allowed=self._allowed, opening=opening)

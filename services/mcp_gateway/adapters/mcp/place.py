@@ -5,8 +5,9 @@ from uuid import UUID
 
 import msgspec
 
-from services.mcp_gateway.adapters.mcp.launch import LaunchSpec
-from services.mcp_gateway.adapters.mcp.model import Era, Session
+from services.mcp_gateway.adapters.mcp.launch import HttpLaunch, LaunchSpec
+from services.mcp_gateway.adapters.mcp.model import Session
+from services.mcp_gateway.app.relay import Client, Era
 from services.mcp_gateway.limits import (
     CALLS_IN_FLIGHT_PER_SESSION_MAX,
     CALLS_WAITING_PER_SESSION_MAX,
@@ -22,11 +23,15 @@ from services.mcp_gateway.limits import (
 
 
 class SessionKey(msgspec.Struct, frozen=True):
-    """Whose session with what. A changed definition, its credentials among it, is another session."""
+    """Whose session with what. A changed definition, its credentials among it, is another session.
+
+    `client` is the `place` of a client that needs a session of its own.
+    """
 
     tenant_id: UUID
     server_id: UUID
     version: int
+    client: str = ""
 
 
 class PoolBounds(msgspec.Struct, frozen=True):
@@ -59,9 +64,12 @@ class SessionState(msgspec.Struct, frozen=True):
 class Place:
     """One key's session and its bookkeeping. Times are those of the event loop."""
 
-    def __init__(self, key: SessionKey, launch: LaunchSpec, bounds: PoolBounds, now: float) -> None:
+    def __init__(
+        self, key: SessionKey, launch: LaunchSpec, bounds: PoolBounds, now: float, client: Client | None
+    ) -> None:
         self.key = key
         self.launch = launch
+        self.client = client
         self.session: Session | None = None
         self.starting: asyncio.Task[Session] | None = None
         self.slots = asyncio.Semaphore(bounds.calls_in_flight)
@@ -70,7 +78,8 @@ class Place:
         self.in_flight = 0
         self.waiting = 0
         self.last_used = now
-        self.era: Era | None = None
+        # Only a server elsewhere can be asked in the client's era first: some programs exit when they do not know it.
+        self.era: Era | None = client.era if client is not None and isinstance(launch, HttpLaunch) else None
         self.evicted = False
         self.starts = 0
         self.failures = 0

@@ -9,21 +9,18 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
 
+from msgspec import Raw
+
 from services.mcp_gateway.adapters.mcp.launch import LaunchSpec
-from services.mcp_gateway.adapters.mcp.model import (
-    Era,
-    NotificationHandler,
-    Session,
-    ToolDefinition,
-    ToolResult,
-)
+from services.mcp_gateway.adapters.mcp.model import Opening, Session, ToolDefinition, ToolResult
 from services.mcp_gateway.adapters.mcp.place import Place, PoolBounds, SessionKey, SessionState
+from services.mcp_gateway.app.relay import Client, Relay
 from services.mcp_gateway.errors import CommandNotAllowed, ServerBusy, ServerUnavailable
 from services.mcp_gateway.limits import START_SECONDS
 
 _log = logging.getLogger(__name__)
 
-SessionOpener = Callable[[LaunchSpec, Era | None, NotificationHandler | None], Awaitable[Session]]
+SessionOpener = Callable[[LaunchSpec, Opening], Awaitable[Session]]
 """Opens a session. The era is the one that the server spoke last time, or None when that is not known."""
 
 NoticeHandler = Callable[[SessionKey, str, Any], None]
@@ -59,12 +56,30 @@ class PooledSession:
         arguments: dict[str, Any],
         *,
         timeout: float,  # noqa: ASYNC109 - part of it is spent waiting for a turn, the rest in the call
+        relay: Relay | None = None,
     ) -> ToolResult:
         """As `Session.call_tool`. Raises `ServerBusy` when there is no turn within `timeout`: it was not sent then."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         async with self._pool.turn(self._place, timeout) as session:
-            return await session.call_tool(name, arguments, timeout=max(0.001, deadline - loop.time()))
+            return await session.call_tool(name, arguments, timeout=max(0.001, deadline - loop.time()), relay=relay)
+
+    async def request(
+        self,
+        method: str,
+        params: dict[str, Any],
+        *,
+        timeout: float,  # noqa: ASYNC109 - as above
+        relay: Relay | None = None,
+    ) -> Raw:
+        """As `Session.request`."""
+        async with self._pool.turn(self._place, timeout) as session:
+            return await session.request(method, params, timeout=timeout, relay=relay)
+
+    async def follow(self, uris: frozenset[str]) -> None:
+        """As `Session.follow`. It takes no turn from calls, and does not keep the session from being idle."""
+        session = await self._pool.running(self._place)
+        await session.follow(uris)
 
     async def ping(self, timeout: float) -> None:  # noqa: ASYNC109 - as above
         async with self._pool.turn(self._place, timeout) as session:
@@ -99,7 +114,7 @@ class SessionPool:
     ) -> None:
         await self.close()
 
-    async def session(self, key: SessionKey, launch: LaunchSpec) -> PooledSession:
+    async def session(self, key: SessionKey, launch: LaunchSpec, client: Client | None = None) -> PooledSession:
         """Return the session of this key, started if it does not run. Any number of callers cause one start.
 
         Raises what starting raises, `ServerUnavailable` with `retry_after` while a failed server is left alone, and
@@ -110,15 +125,25 @@ class SessionPool:
             self._drop(place)
             place = None
         if place is None:
-            place = self._places[key] = Place(key, launch, self._bounds, _now())
-        await self._running(place)
+            place = self._places[key] = Place(key, launch, self._bounds, _now(), client)
+        await self.running(place)
         return PooledSession(self, place)
 
     async def evict(self, key: SessionKey) -> None:
-        """Forget a session: no new calls, those that run may finish within a bound, then it is closed."""
-        place = self._places.get(key)
-        if place is not None:
-            await asyncio.shield(self._drop(place))
+        """Forget the sessions of a key, whatever their client.
+
+        They get no new calls; those that run may finish within a bound, then the session is closed.
+        """
+        whole = (key.tenant_id, key.server_id, key.version)
+        gone = [p for k, p in self._places.items() if (k.tenant_id, k.server_id, k.version) == whole]
+        if gone:
+            await asyncio.shield(asyncio.gather(*(self._drop(place) for place in gone)))
+
+    async def evict_client(self, tenant_id: UUID, client: str) -> None:
+        """Forget the sessions that were opened for one client."""
+        for key, place in list(self._places.items()):
+            if key.tenant_id == tenant_id and key.client == client:
+                self._drop(place)
 
     async def close(self) -> None:
         """Close every session, without waiting for calls. Nothing is started afterwards."""
@@ -160,7 +185,7 @@ class SessionPool:
         place.in_flight += 1
         place.idle.clear()
         try:
-            yield await self._running(place)
+            yield await self.running(place)
         finally:
             place.in_flight -= 1
             place.last_used = _now()
@@ -168,7 +193,7 @@ class SessionPool:
             if place.in_flight == 0:
                 place.idle.set()
 
-    async def _running(self, place: Place) -> Session:
+    async def running(self, place: Place) -> Session:
         """Return the place's live session, starting it if need be. The start belongs to no caller's cancellation."""
         if self._closed or place.evicted:
             raise ServerUnavailable("This session was closed; ask for it anew.")
@@ -198,7 +223,7 @@ class SessionPool:
     async def _start(self, place: Place) -> Session:
         try:
             on_notice = partial(self._on_notice, place.key) if self._on_notice is not None else None
-            session = await self._open_session(place.launch, place.era, on_notice)
+            session = await self._open_session(place.launch, Opening(place.era, place.client, on_notice))
             await self._greet(place.key, session)
         except CommandNotAllowed:
             raise  # a matter of configuration: waiting does not mend it

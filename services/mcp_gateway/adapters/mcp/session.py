@@ -1,32 +1,32 @@
 """What every session does alike, whatever carries its messages: agree on an era, list tools, call them, ping."""
 
+import logging
 import time
 from abc import ABC, abstractmethod
 from typing import Any
 
+import msgspec
 from msgspec import Raw
 
 from services.mcp_gateway.adapters.mcp.codec import (
     CLIENT_INFO,
-    HANDSHAKE_VERSIONS,
-    INVALID_PARAMS,
-    METHOD_NOT_FOUND,
-    MODERN_VERSION,
-    RpcFailed,
     decode_discovery,
     decode_handshake,
     decode_tool_result,
     decode_tools_page,
 )
-from services.mcp_gateway.adapters.mcp.model import (
-    Era,
-    NotificationHandler,
-    ServerInfo,
-    ToolDefinition,
-    ToolResult,
-)
+from services.mcp_gateway.adapters.mcp.input_required import with_answers
+from services.mcp_gateway.adapters.mcp.model import Opening, ServerInfo, ToolDefinition, ToolResult
 from services.mcp_gateway.adapters.mcp.unasked import Unasked
+from services.mcp_gateway.app.relay import Era, Relay
 from services.mcp_gateway.domain.bounds import too_deep
+from services.mcp_gateway.domain.rpc import (
+    HANDSHAKE_VERSIONS,
+    INVALID_PARAMS,
+    METHOD_NOT_FOUND,
+    MODERN_VERSION,
+    RpcFailed,
+)
 from services.mcp_gateway.errors import (
     ArgumentsInvalid,
     ProtocolViolation,
@@ -37,6 +37,7 @@ from services.mcp_gateway.errors import (
     ToolTimeout,
 )
 from services.mcp_gateway.limits import (
+    CALL_DETAILS_MAX_BYTES,
     CALL_SECONDS_MAX,
     FAULT_MESSAGE_MAX_CHARS,
     RESULT_MAX_BYTES,
@@ -46,6 +47,8 @@ from services.mcp_gateway.limits import (
     TOOLS_MAX,
 )
 
+_log = logging.getLogger(__name__)
+
 
 class _EraNotSpoken(Exception):
     """The server answered, and does not speak the era that was tried."""
@@ -54,9 +57,16 @@ class _EraNotSpoken(Exception):
 class McpSession(ABC):
     """The protocol above a transport. Subclasses carry one request to the server and its answer back."""
 
-    def __init__(self, on_notification: NotificationHandler | None) -> None:
-        self._unasked = Unasked(on_notification)
+    def __init__(self, opening: Opening) -> None:
+        client = opening.client
+        self._unasked = Unasked(
+            opening.on_notification, self._reply, one_client=client is not None and client.place != ""
+        )
+        self._one_kind = client is not None
+        self._offered: dict[str, Any] = {} if client is None else client.asked_for
         self.server_info = ServerInfo()
+        self.capabilities: dict[str, Any] = {}
+        self.instructions: str | None = None
         self.protocol_version = ""
         self.era: Era = "handshake"
         self._tool_names: frozenset[str] | None = None
@@ -71,8 +81,8 @@ class McpSession(ABC):
         """End the session and all that belongs to it. May be called again."""
 
     @abstractmethod
-    async def _exchange(self, method: str, params: dict[str, Any], seconds: float) -> Raw:
-        """Send a request and return the raw result.
+    async def _exchange(self, method: str, params: dict[str, Any], seconds: float, relay: Relay | None = None) -> Raw:
+        """Send a request and return the raw result. `relay` is told and asked what belongs to it.
 
         Raises `RpcFailed` for an error reply, `TimeoutError`, and the gateway's own errors for a broken transport.
         """
@@ -80,6 +90,17 @@ class McpSession(ABC):
     @abstractmethod
     async def _notify(self, method: str) -> None:
         """Send a notification."""
+
+    @abstractmethod
+    def _reply(self, message: bytes) -> None:
+        """Send the answer to something that the server asked. Never waits."""
+
+    @abstractmethod
+    async def follow(self, uris: frozenset[str]) -> None:
+        """Have the server tell of changes of its lists and of these resources, until cancelled or the session ends.
+
+        Raises what `request` raises.
+        """
 
     @property
     def _modern(self) -> bool:
@@ -109,6 +130,7 @@ class McpSession(ABC):
         arguments: dict[str, Any],
         *,
         timeout: float,  # noqa: ASYNC109 - each transport cancels in its own way when the time is over
+        relay: Relay | None = None,
     ) -> ToolResult:
         """Call a tool and wait at most `timeout` seconds. It is sent once: a failed call is never repeated from here.
 
@@ -118,7 +140,7 @@ class McpSession(ABC):
         started = time.perf_counter()
         params = {"name": name, "arguments": arguments}
         try:
-            raw = await self._exchange("tools/call", params, min(timeout, CALL_SECONDS_MAX))
+            raw = await self._answered("tools/call", params, min(timeout, CALL_SECONDS_MAX), relay)
         except RpcFailed as failure:
             raise self._tool_failure(name, failure) from failure
         except TimeoutError as error:
@@ -135,6 +157,32 @@ class McpSession(ABC):
         if too_deep([result.content, result.structured or {}], raw):
             raise ResultTooLarge(f"The result of {name!r} is nested too deeply.", details={"tool": name})
         return result
+
+    async def request(
+        self,
+        method: str,
+        params: dict[str, Any],
+        *,
+        timeout: float,  # noqa: ASYNC109 - as above
+        relay: Relay | None = None,
+    ) -> Raw:
+        """Ask for anything else than a tool, and return the result as the server wrote it.
+
+        Raises `RpcFailed` for the server's refusal, and what `call_tool` raises for a broken session.
+        """
+        try:
+            raw = await self._answered(method, params, timeout, relay)
+        except TimeoutError as error:
+            raise ToolTimeout(f"The server did not answer {method} within {timeout:g} s.") from error
+        if len(memoryview(raw)) > RESULT_MAX_BYTES:
+            raise ResultTooLarge(f"The answer to {method} has more than {RESULT_MAX_BYTES} bytes.")
+        return raw
+
+    async def _answered(self, method: str, params: dict[str, Any], seconds: float, relay: Relay | None) -> Raw:
+        """Exchange, and where the server wants input first that a handshake-era client can give, give it."""
+        if relay is None or not self._modern or relay.client.era == "modern":
+            return await self._exchange(method, params, seconds, relay)
+        return await with_answers(self._exchange, method, params, seconds, relay)
 
     async def ping(self, timeout: float) -> None:  # noqa: ASYNC109 - as above
         """Ask for a sign of life: `ping`, or `server/discover` in the modern era, which has no ping."""
@@ -164,13 +212,27 @@ class McpSession(ABC):
         )
 
     async def _initialize(self) -> None:
-        offer = {"protocolVersion": HANDSHAKE_VERSIONS[-1], "capabilities": {}, "clientInfo": CLIENT_INFO}
+        offer = {
+            "protocolVersion": HANDSHAKE_VERSIONS[-1],
+            "capabilities": self._offered,
+            "clientInfo": CLIENT_INFO,
+        }
         handshake = decode_handshake(await self._exchange("initialize", offer, START_SECONDS))
         if handshake.protocol_version not in HANDSHAKE_VERSIONS:
             raise _EraNotSpoken(f"the server insists on revision {handshake.protocol_version[:40]!r}")
         self.protocol_version = handshake.protocol_version
         self.server_info = handshake.server_info
+        self.capabilities, self.instructions = handshake.capabilities, handshake.instructions
         await self._notify("notifications/initialized")
+        if self._one_kind and "logging" in self.capabilities:
+            await self._hear_all()
+
+    async def _hear_all(self) -> None:
+        """Have the server log all; what the client wants to hear of is sorted out where it is passed on."""
+        try:
+            await self._exchange("logging/setLevel", {"level": "debug"}, START_SECONDS)
+        except RpcFailed as failure:
+            _log.info("the server does not set its log level: %s", failure)
 
     async def _discover(self) -> None:
         self.protocol_version = MODERN_VERSION
@@ -183,6 +245,7 @@ class McpSession(ABC):
         if MODERN_VERSION not in discovery.supported_versions:
             raise _EraNotSpoken(f"the server speaks {', '.join(discovery.supported_versions)[:100]}")
         self.server_info = discovery.server_info()
+        self.capabilities, self.instructions = discovery.capabilities, discovery.instructions
 
     async def _ask(self, method: str, params: dict[str, Any], seconds: float) -> Raw:
         """An exchange about the server itself, whose failures are the server's."""
@@ -203,7 +266,9 @@ class McpSession(ABC):
         """Read what an error reply to `tools/call` means. The protocol has one code for two things (-32602)."""
         error = failure.error
         message = error.message[:FAULT_MESSAGE_MAX_CHARS] or f"error {error.code}"
-        details = {"tool": name, "rpc_code": error.code}
+        details: dict[str, Any] = {"tool": name, "rpc_code": error.code, "rpc_message": message}
+        if error.data is not None and len(msgspec.json.encode(error.data)) <= CALL_DETAILS_MAX_BYTES:
+            details["rpc_data"] = error.data
         if error.code in {INVALID_PARAMS, METHOD_NOT_FOUND}:
             unknown = (
                 name not in self._tool_names if self._tool_names is not None else "unknown tool" in message.lower()

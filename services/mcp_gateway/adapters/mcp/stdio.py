@@ -9,18 +9,19 @@ from typing import Any
 from msgspec import UNSET, Raw
 
 from services.mcp_gateway.adapters.mcp.codec import (
-    Incoming,
-    RpcFailed,
     decode_incoming,
     encode_notification,
     encode_request,
 )
+from services.mcp_gateway.adapters.mcp.following import listening_for, subscribe_all
 from services.mcp_gateway.adapters.mcp.launch import CommandAllowList, StdioLaunch, environment
-from services.mcp_gateway.adapters.mcp.model import Era, NotificationHandler
+from services.mcp_gateway.adapters.mcp.model import Opening
 from services.mcp_gateway.adapters.mcp.process import LineProcess
 from services.mcp_gateway.adapters.mcp.session import McpSession
+from services.mcp_gateway.app.relay import Era, Relay
+from services.mcp_gateway.domain.rpc import Message, RpcFailed
 from services.mcp_gateway.errors import ProtocolViolation, ServerDied, ServerUnavailable
-from services.mcp_gateway.limits import UNSENT_MAX_BYTES
+from services.mcp_gateway.limits import FOLLOW_SECONDS, UNSENT_MAX_BYTES
 from shared.errors import PlatformError
 
 _log = logging.getLogger(__name__)
@@ -29,13 +30,14 @@ _log = logging.getLogger(__name__)
 class StdioSession(McpSession):
     """A server process of our own. Calls are multiplexed by id; any number may be in flight."""
 
-    def __init__(self, label: str, on_notification: NotificationHandler | None) -> None:
-        super().__init__(on_notification)
+    def __init__(self, label: str, opening: Opening) -> None:
+        super().__init__(opening)
         self._loop = asyncio.get_running_loop()
         self._label = label
         self._last_id = 0
         self._pending: dict[int, asyncio.Future[Raw]] = {}
         self._end: PlatformError | None = None
+        self._over = asyncio.Event()
         self._directory: str | None = None
         self._process = LineProcess(label, on_line=self._receive, on_flood=self._flooded, on_end=self._ended)
 
@@ -45,19 +47,19 @@ class StdioSession(McpSession):
         launch: StdioLaunch,
         *,
         allowed: CommandAllowList,
-        era: Era | None = None,
-        on_notification: NotificationHandler | None = None,
+        opening: Opening | None = None,
     ) -> "StdioSession":
         """Start the server and agree on a protocol revision.
 
-        Without an `era` the handshake is tried first: every server before 2026-07-28 knows it, while an unknown method
-        before `initialize` makes some of them exit. Raises `CommandNotAllowed`, `ServerUnavailable`,
+        Without an era in `opening` the handshake is tried first: every server before 2026-07-28 knows it, while an
+        unknown method before `initialize` makes some of them exit. Raises `CommandNotAllowed`, `ServerUnavailable`,
         `ProtocolViolation`; nothing of the server is left then.
         """
         command = allowed.resolve(launch)
-        session = cls(launch.command, on_notification)
+        opening = opening if opening is not None else Opening()
+        session = cls(launch.command, opening)
         try:
-            await session._open(launch, command, era)
+            await session._open(launch, command, opening.era)
         except BaseException:
             await asyncio.shield(session.close())
             raise
@@ -95,7 +97,14 @@ class StdioSession(McpSession):
                 f"The server {launch.command!r} ended before it was ready.", details=death.details
             ) from death
 
-    async def _exchange(self, method: str, params: dict[str, Any], seconds: float) -> Raw:
+    async def follow(self, uris: frozenset[str]) -> None:
+        if self._modern:
+            await self._exchange("subscriptions/listen", listening_for(uris), FOLLOW_SECONDS)
+            return
+        await subscribe_all(self._exchange, uris)
+        await self._over.wait()
+
+    async def _exchange(self, method: str, params: dict[str, Any], seconds: float, relay: Relay | None = None) -> Raw:
         if self._end is not None:
             raise ServerUnavailable("The session with this server has ended.") from self._end
         if self._process.unsent_bytes > UNSENT_MAX_BYTES:
@@ -103,7 +112,9 @@ class StdioSession(McpSession):
         self._last_id = request_id = self._last_id + 1
         answer: asyncio.Future[Raw] = self._loop.create_future()
         self._pending[request_id] = answer
-        self._process.write_line(encode_request(request_id, method, params, modern=self._modern))
+        if relay is not None:
+            self._unasked.begin(request_id, relay)
+        self._process.write_line(encode_request(request_id, method, params, modern=self._modern, relay=relay))
         expiry = self._loop.call_later(seconds, self._expire, answer)
         try:
             return await answer
@@ -118,6 +129,8 @@ class StdioSession(McpSession):
         finally:
             expiry.cancel()
             del self._pending[request_id]
+            if relay is not None:
+                self._unasked.end(request_id)
 
     async def _notify(self, method: str) -> None:
         self._process.write_line(encode_notification(method))
@@ -134,22 +147,23 @@ class StdioSession(McpSession):
                 return
             message = decode_incoming(line)
             if message.method is not UNSET:
-                self._take_unasked(message, message.method)
+                self._unasked.take(message, message.method)
             else:
                 self._take_answer(message)
         except ProtocolViolation as violation:
             self._finish(violation)
             self._process.kill()
 
-    def _take_unasked(self, message: Incoming, method: str) -> None:
-        reply = self._unasked.take(message, method)
-        if reply is None:
+    def _reply(self, message: bytes) -> None:
+        if self._end is not None:
             return
         if self._process.unsent_bytes > UNSENT_MAX_BYTES:
-            raise ProtocolViolation("The server asks and does not read the answers.")
-        self._process.write_line(reply)
+            self._finish(ProtocolViolation("The server asks and does not read the answers."))
+            self._process.kill()
+            return
+        self._process.write_line(message)
 
-    def _take_answer(self, message: Incoming) -> None:
+    def _take_answer(self, message: Message) -> None:
         request_id = message.id
         if not isinstance(request_id, int) or not 0 < request_id <= self._last_id:
             if request_id is None and message.error is not UNSET:
@@ -179,6 +193,8 @@ class StdioSession(McpSession):
         if self._end is not None:
             return
         self._end = why
+        self._over.set()
+        self._unasked.close()
         for answer in self._pending.values():
             if not answer.done():
                 answer.set_exception(type(why)(why.message, details=why.details))

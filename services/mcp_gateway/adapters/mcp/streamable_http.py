@@ -10,22 +10,22 @@ import httpx2
 from msgspec import UNSET, Raw
 
 from services.mcp_gateway.adapters.mcp.codec import (
-    HEADER_MISMATCH,
-    INTERNAL_ERROR,
-    Incoming,
-    RpcError,
-    RpcFailed,
     decode_incoming,
     encode_notification,
     encode_request,
 )
 from services.mcp_gateway.adapters.mcp.event_stream import EventStreamParser
-from services.mcp_gateway.adapters.mcp.http_headers import ParamHeaders, modern_headers, param_headers_of
+from services.mcp_gateway.adapters.mcp.following import listening_for, subscribe_all
+from services.mcp_gateway.adapters.mcp.http_headers import modern_headers, param_headers_by_tool
 from services.mcp_gateway.adapters.mcp.launch import HttpLaunch
-from services.mcp_gateway.adapters.mcp.model import Era, NotificationHandler, ToolDefinition, ToolResult
+from services.mcp_gateway.adapters.mcp.model import Opening, ToolDefinition, ToolResult
 from services.mcp_gateway.adapters.mcp.session import McpSession
+from services.mcp_gateway.app.relay import Relay
+from services.mcp_gateway.domain.param_headers import ParamHeaders
+from services.mcp_gateway.domain.rpc import HEADER_MISMATCH, INTERNAL_ERROR, Message, RpcError, RpcFailed
 from services.mcp_gateway.errors import ProtocolViolation, ResultTooLarge, ServerDied, ServerUnavailable
 from services.mcp_gateway.limits import (
+    FOLLOW_SECONDS,
     HTTP_CLOSE_SECONDS,
     HTTP_ERROR_BODY_MAX_BYTES,
     HTTP_REPLIES_MAX,
@@ -65,10 +65,8 @@ class _Overloaded(ServerUnavailable):
 class HttpSession(McpSession):
     """A conversation by HTTP. Each request is an exchange of its own; only handshake-era servers keep a session."""
 
-    def __init__(
-        self, launch: HttpLaunch, client_factory: ClientFactory, on_notification: NotificationHandler | None
-    ) -> None:
-        super().__init__(on_notification)
+    def __init__(self, launch: HttpLaunch, client_factory: ClientFactory, opening: Opening) -> None:
+        super().__init__(opening)
         self._url = launch.url
         self._headers = {
             **{name.lower(): value for name, value in launch.headers.items()},
@@ -92,17 +90,17 @@ class HttpSession(McpSession):
         launch: HttpLaunch,
         *,
         client_factory: ClientFactory = httpx2.AsyncClient,
-        era: Era | None = None,
-        on_notification: NotificationHandler | None = None,
+        opening: Opening | None = None,
     ) -> "HttpSession":
         """Reach the server and agree on a protocol revision.
 
-        Without an `era` the stateless one is tried first: the header that names it is what older servers refuse by, and
-        it costs them no session. Raises `ServerUnavailable` or `ProtocolViolation`.
+        Without an era in `opening` the stateless one is tried first: the header that names it is what older servers
+        refuse by, and it costs them no session. Raises `ServerUnavailable` or `ProtocolViolation`.
         """
-        session = cls(launch, client_factory, on_notification)
+        opening = opening if opening is not None else Opening()
+        session = cls(launch, client_factory, opening)
         try:
-            await session._negotiate(("handshake", "modern") if era == "handshake" else ("modern", "handshake"))
+            await session._negotiate(("handshake", "modern") if opening.era == "handshake" else ("modern", "handshake"))
         except BaseException:
             await asyncio.shield(session.close())
             raise
@@ -116,6 +114,7 @@ class HttpSession(McpSession):
         if self._closed and self._client.is_closed:
             return
         self._closed = True
+        self._unasked.close()
         try:
             if self._session_id is not None:
                 async with asyncio.timeout(HTTP_CLOSE_SECONDS):
@@ -129,9 +128,42 @@ class HttpSession(McpSession):
                 task.cancel()
             await self._client.aclose()
 
-    async def call_tool(self, name: str, arguments: dict[str, Any], *, timeout: float) -> ToolResult:  # noqa: ASYNC109
+    async def follow(self, uris: frozenset[str]) -> None:
+        if self._modern:
+            await self._exchange("subscriptions/listen", listening_for(uris), FOLLOW_SECONDS)
+            return
+        listening = asyncio.create_task(self._listen())
         try:
-            return await super().call_tool(name, arguments, timeout=timeout)
+            await subscribe_all(self._exchange, uris)
+            await listening
+        except httpx2.HTTPError as error:
+            raise ServerDied(f"The stream of notices broke: {_said(error)}.") from error
+        finally:
+            listening.cancel()
+
+    async def _listen(self) -> None:
+        """Read the stream of what belongs to no request. A server need not have one (405)."""
+        headers = {**self._request_headers("", {}), "accept": "text/event-stream"}
+        events = EventStreamParser(bounded=False)
+        async with self._stream("GET", None, headers) as response:
+            if response.status_code != 200:  # noqa: PLR2004 - OK
+                raise ServerUnavailable(f"The server has no stream of notices (HTTP {response.status_code}).")
+            async for chunk in response.aiter_raw():
+                for event in events.feed(chunk):
+                    message = decode_incoming(event.data) if event.data else None
+                    if message is not None and message.method is not UNSET:
+                        self._unasked.take(message, message.method)
+
+    async def call_tool(
+        self,
+        name: str,
+        arguments: dict[str, Any],
+        *,
+        timeout: float,  # noqa: ASYNC109 - as in the base class
+        relay: Relay | None = None,
+    ) -> ToolResult:
+        try:
+            return await super().call_tool(name, arguments, timeout=timeout, relay=relay)
         except _Overloaded as refusal:
             if refusal.details["http_status"] not in _MAYBE_PASSED_ON:
                 raise
@@ -139,13 +171,13 @@ class HttpSession(McpSession):
 
     def _remember_tools(self, tools: list[ToolDefinition]) -> None:
         super()._remember_tools(tools)
-        self._param_headers = param_headers_of(tools)
+        self._param_headers = param_headers_by_tool(tools)
 
-    async def _exchange(self, method: str, params: dict[str, Any], seconds: float) -> Raw:
+    async def _exchange(self, method: str, params: dict[str, Any], seconds: float, relay: Relay | None = None) -> Raw:
         async with asyncio.timeout(seconds):
             session_id = self._session_id
             try:
-                return await self._attempt(method, params)
+                return await self._attempt(method, params, relay)
             except _SessionLost:
                 await self._reopen(session_id)
             except RpcFailed as failure:
@@ -154,7 +186,7 @@ class HttpSession(McpSession):
                     raise
                 await self.list_tools()
             try:
-                return await self._attempt(method, params)
+                return await self._attempt(method, params, relay)
             except _SessionLost as lost:
                 raise ServerUnavailable("The server forgets its sessions as soon as they are opened.") from lost
 
@@ -167,13 +199,13 @@ class HttpSession(McpSession):
                 except RpcFailed as failure:
                     raise ServerUnavailable("The server ended the session and opens no other.") from failure
 
-    async def _attempt(self, method: str, params: dict[str, Any]) -> Raw:
+    async def _attempt(self, method: str, params: dict[str, Any], relay: Relay | None) -> Raw:
         if self._closed:
             raise ServerUnavailable("The session with this server has ended.")
         self._last_id = request_id = self._last_id + 1
-        body = encode_request(request_id, method, params, modern=self._modern)
+        body = encode_request(request_id, method, params, modern=self._modern, relay=relay)
         try:
-            answer = await self._converse(request_id, body, self._request_headers(method, params))
+            answer = await self._followed(relay, request_id, body, self._request_headers(method, params))
         except asyncio.CancelledError:
             # In the modern era the closed response is the cancellation; before it, a notification is.
             if not self._modern and method != "initialize" and not self._closed:
@@ -192,7 +224,16 @@ class HttpSession(McpSession):
             raise ProtocolViolation("The server sent a response with neither result nor error.")
         return answer.result
 
-    async def _converse(self, request_id: int, body: bytes, headers: dict[str, str]) -> Incoming:
+    async def _followed(self, relay: Relay | None, request_id: int, body: bytes, headers: dict[str, str]) -> Message:
+        if relay is None:
+            return await self._converse(request_id, body, headers)
+        self._unasked.begin(request_id, relay)
+        try:
+            return await self._converse(request_id, body, headers)
+        finally:
+            self._unasked.end(request_id)
+
+    async def _converse(self, request_id: int, body: bytes, headers: dict[str, str]) -> Message:
         events = EventStreamParser()
         answer = await self._converse_once(request_id, "POST", body, headers, events)
         resumes = 0
@@ -212,7 +253,7 @@ class HttpSession(McpSession):
 
     async def _converse_once(
         self, request_id: int, verb: str, body: bytes | None, headers: dict[str, str], events: EventStreamParser
-    ) -> Incoming | None:
+    ) -> Message | None:
         async with self._stream(verb, body, headers) as response:
             if response.status_code != 200:  # noqa: PLR2004 - OK
                 return await self._refusal(response)
@@ -249,17 +290,15 @@ class HttpSession(McpSession):
         except TimeoutError:
             self._streams_linger = True
 
-    def _is_answer(self, message: Incoming, request_id: int) -> bool:
+    def _is_answer(self, message: Message, request_id: int) -> bool:
         if message.method is not UNSET:
-            reply = self._unasked.take(message, message.method)
-            if reply is not None and not self._modern:  # the modern era has no requests from server to client
-                self._send_later(reply)
+            self._unasked.take(message, message.method, request_id)
             return False
         if message.id != request_id and not (message.id is None and message.error is not UNSET):
             raise ProtocolViolation(f"The server answered a request that was not asked ({str(message.id)[:40]!r}).")
         return True
 
-    async def _refusal(self, response: httpx2.Response) -> Incoming:
+    async def _refusal(self, response: httpx2.Response) -> Message:
         """Return the JSON-RPC error that came with the status, or raise what the status means."""
         status = response.status_code
         details = {"http_status": status}
@@ -289,8 +328,13 @@ class HttpSession(McpSession):
     async def _notify(self, method: str) -> None:
         await self._post_and_forget(encode_notification(method))
 
+    def _reply(self, message: bytes) -> None:
+        if not self._modern and not self._closed:  # the modern era has no requests from server to client
+            self._send_later(message)
+
     def _send_later(self, body: bytes) -> None:
         if len(self._background) >= HTTP_REPLIES_MAX:
+            self._closed = True
             raise ProtocolViolation("The server asks and does not take the answers.")
         task = asyncio.get_running_loop().create_task(self._post_and_forget(body))
         self._background.add(task)
