@@ -8,6 +8,8 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 LOCK := requirements-dev.lock
+FASTMCP_VERSION := 4.1.2
+FASTMCP := .bench/fastmcp-$(FASTMCP_VERSION)
 # The stamp is named after what was installed: another lock or another project table makes another stamp.
 STAMP = $(VENV)/.installed-$(shell cat $(LOCK) pyproject.toml | sha256sum | cut -c1-16)
 
@@ -85,6 +87,16 @@ bench-scale: setup ## Measure one, two and four workflow processes; the last lin
 bench-lists: setup ## Measure lists of executions at a million of them; the last line is JSON
 	@$(BIN)/python -m bench.lists
 
+.PHONY: bench-gateway
+bench-gateway: setup $(FASTMCP) ## Measure tool calls through the MCP gateway, directly and through fastmcp; the last line is JSON
+	@BENCH_FASTMCP=$(FASTMCP)/bin/python $(BIN)/python -m bench.gateway
+
+# What the gateway is held against lives in an environment of its own: nothing here depends on it.
+$(FASTMCP):
+	@echo "Setting up $@…"; rm -rf $@.new; $(BIN)/python -m venv $@.new; \
+	$@.new/bin/python -m pip install --quiet --disable-pip-version-check fastmcp==$(FASTMCP_VERSION) uvloop; \
+	mv $@.new $@
+
 .PHONY: lock
 lock: ## Resolve the newest versions that pyproject.toml allows into both locks (needs uv)
 	@command -v uv >/dev/null || { echo "uv is not installed: pip install uv" >&2; exit 1; }
@@ -95,5 +107,5 @@ lock: ## Resolve the newest versions that pyproject.toml allows into both locks 
 
 .PHONY: clean
 clean: ## Remove the environment, the local data and the caches
-	@rm -rf $(VENV) .agentic .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	@rm -rf $(VENV) .agentic .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -22,8 +22,8 @@ def _children() -> dict[int, list[int]]:
 def cpu_seconds(pids: Mapping[str, int]) -> dict[str, float]:
     """Return the CPU seconds of each process and all that descend from it, and of `driver`, this process, alone."""
     tree = _children()
-    seconds = {name: sum(map(_own, _with_descendants(pid, tree))) for name, pid in pids.items()}
-    return {**seconds, "driver": _own(os.getpid())}
+    seconds = {name: sum(map(own_cpu_seconds, _with_descendants(pid, tree))) for name, pid in pids.items()}
+    return {**seconds, "driver": own_cpu_seconds(os.getpid())}
 
 
 def _with_descendants(pid: int, tree: dict[int, list[int]]) -> list[int]:
@@ -33,7 +33,8 @@ def _with_descendants(pid: int, tree: dict[int, list[int]]) -> list[int]:
     return found
 
 
-def _own(pid: int) -> float:
+def own_cpu_seconds(pid: int) -> float:
+    """Return the CPU seconds of one process, 0 if it is gone."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):

@@ -1,8 +1,9 @@
 """Identifiers: UUIDv7 (RFC 9562 §5.7), and ids that are derived so that doing a thing twice names the same thing."""
 
+import hashlib
 import os
 import time
-from uuid import UUID, uuid5
+from uuid import UUID
 
 _NAMESPACE = UUID("6f1d3c52-3f0e-5c8b-9d53-0d0d7a2f6c11")
 
@@ -37,4 +38,8 @@ def derived_id(*parts: object) -> UUID:
 
     Its first bit is set: whoever chooses the parts chooses no id that could be one with a time, before the year 6429.
     """
-    return UUID(int=uuid5(_NAMESPACE, "\x1f".join(str(part) for part in parts)).int | 1 << 127)
+    named = _NAMESPACE.bytes + "\x1f".join([str(part) for part in parts]).encode()
+    value = int.from_bytes(hashlib.sha1(named, usedforsecurity=False).digest()[:16])
+    value = (value & ~(0xF << 76)) | (0x5 << 76)
+    value = (value & ~(0x3 << 62)) | (0x2 << 62)
+    return UUID(int=value | 1 << 127)

@@ -28,6 +28,7 @@ ENVELOPE_MAX_BYTES = 1_000_000  # bytes of one message; a larger item travels al
 NATS_MAX_PAYLOAD = 4 * 1024 * 1024
 NATS_PENDING_BYTES = 512 * 1024 * 1024
 HTTP_BODY_MAX_BYTES = 4 * 1024 * 1024
+HTTP_KEEP_ALIVE_S = 150  # longer than the edge keeps an idle connection: it must not ask on one that just closes
 HTTP_DRAIN_S = 10
 CANCEL_AGAIN_S = 6.0  # a task that was cancelled and goes on is cancelled again; the engine needs 5 to end
 DRAIN_S = 10  # what was taken from the bus has so long to end when a service stops

@@ -64,7 +64,7 @@ class Runtime:
             collector(registry=self.registry)
         self.readiness: dict[str, Check] = {"postgres": self.tenants.ping, "nats": self._ping_nats}
         self._work: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = []
-        self._readers: list[DurableReader] = []
+        self._hearing: list[Callable[[Client], Awaitable[None]]] = []
         self._draining: list[Callable[[], Awaitable[None]]] = []
         self._worker_metrics: WorkerMetrics | None = None
         self._closing: list[Callable[[], Awaitable[None]]] = []
@@ -92,7 +92,7 @@ class Runtime:
     def consume(self, consumer: DurableConsumer) -> None:
         """Read a durable consumer's messages."""
         reader = DurableReader(consumer)
-        self._readers.append(reader)
+        self._hearing.append(reader.start)
         self._draining.append(reader.drain)
         self.background(f"consumer {consumer.durable}", reader.watch)
 
@@ -104,7 +104,7 @@ class Runtime:
             subject, service=self.service, do=do, concurrency=concurrency, client=self.client,
             metrics=self._worker_metrics,
         )  # fmt: skip
-        worker.register(self.broker)
+        self._hearing.append(worker.start)
         self._draining.append(worker.drain)
         self.background(f"heartbeats of {subject}", worker.beat)
 
@@ -137,8 +137,8 @@ class Runtime:
             await before_consuming()
         tasks = [asyncio.create_task(work(), name=name) for name, work in self._work]
         await self.broker.start()
-        for reader in self._readers:
-            await reader.start(self.client())
+        for start in self._hearing:
+            await start(self.client())
         failed = asyncio.create_task(_first_failure(tasks, stop))
         try:
             await until_stopped(stop, make_server(app, self.settings))

@@ -1,4 +1,4 @@
-"""`agentic mcp`: MCP servers, and what calls them."""
+"""`agentic mcp`: MCP servers, and what is approved of them."""
 
 import keyword
 import re
@@ -7,17 +7,18 @@ from pathlib import Path
 import click
 
 from infra.cli import output
+from infra.cli.trust import approve, pending
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
-_SERVER = '''"""The MCP server `{name}`: `python {name}.py` serves it on stdin and stdout."""
+_SERVER = '''"""The MCP server `{name}`: `python {name}.py` serves it on stdin and stdout, `--help` says how by HTTP."""
 
 from typing import Annotated
 
 from msgspec import Meta
 
 from services.mcp_gateway.servers.base import ToolServer
-from services.mcp_gateway.servers.stdio import serve_stdio
+from services.mcp_gateway.servers.serving import serve
 from services.mcp_gateway.servers.tools import ToolHints, ToolRefused
 
 server = ToolServer("{name}", version="0.1.0", instructions="Greets people.")
@@ -32,7 +33,7 @@ def greet(name: Annotated[str, Meta(max_length=200, description="Whom to greet."
 
 
 if __name__ == "__main__":
-    serve_stdio(server)
+    serve(server)
 '''
 
 _TEST = '''"""`{name}` as a client sees it: `python -m pytest test_{name}.py`."""
@@ -86,7 +87,11 @@ def test_it_refuses_what_it_cannot_use() -> None:
 
 @click.group()
 def mcp() -> None:
-    """Write MCP servers."""
+    """Write MCP servers, and approve what they offer."""
+
+
+mcp.add_command(pending)
+mcp.add_command(approve)
 
 
 @mcp.command(
@@ -115,3 +120,4 @@ def new_server(name: str, *, directory: Path, as_json: bool) -> None:
     click.echo(f"{server} and {test} are written. Now:")
     click.echo(f"  python -m pytest {test}")
     click.echo(f"  python {server}    # serves on stdin and stdout")
+    click.echo(f"  python {server} --http 127.0.0.1:8900    # serves by HTTP, at http://127.0.0.1:8900/mcp")

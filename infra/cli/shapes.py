@@ -271,3 +271,71 @@ class Stats(msgspec.Struct):
     workflows: list[WorkflowCounts]
     since: str = msgspec.field(name="from")
     until: str = msgspec.field(name="to")
+
+
+class McpServer(msgspec.Struct):
+    id: str
+    slug: str
+
+
+class McpServerPage(msgspec.Struct):
+    """A page of MCP servers; `next_cursor` is None on the last."""
+
+    servers: list[McpServer]
+    next_cursor: str | None = None
+
+
+class ToolFinding(msgspec.Struct):
+    """A text of a tool's definition that looks aimed at a model."""
+
+    rule: str
+    where: str
+    excerpt: str
+
+
+class ToolChange(msgspec.Struct, omit_defaults=True):
+    """A place at which a tool's definition is otherwise; a side that is not there is UNSET."""
+
+    path: str
+    before: Any = msgspec.UNSET
+    after: Any = msgspec.UNSET
+    lines: list[str] = []
+
+
+class PendingDefinition(msgspec.Struct):
+    """A definition that waits for approval."""
+
+    definition_hash: str
+    definition: dict[str, Any]
+    reason: str | None
+    seen_at: str
+    diff: list[ToolChange]
+    findings: list[ToolFinding]
+
+
+class ToolPin(msgspec.Struct):
+    """A tool of an MCP server with its approved definition, if it has one, and the one that waits."""
+
+    name: str
+    status: str
+    definition_hash: str | None
+    definition: dict[str, Any] | None
+    pending: PendingDefinition | None
+
+
+class DefinitionPage(msgspec.Struct):
+    definitions: list[ToolPin]
+    total: int
+
+
+class DecidedTool(msgspec.Struct):
+    name: str
+    definition_hash: str
+    decision: str
+
+
+class Approved(msgspec.Struct):
+    """The definitions that were approved."""
+
+    server_id: str
+    tools: list[DecidedTool]

@@ -12,6 +12,24 @@ class ToolNotFound(PlatformError):
     code = "tool_not_found"
 
 
+class ToolQuarantined(PlatformError):
+    """Nobody approved the tool as its server describes it now; `details` say why it waits."""
+
+    code = "tool_quarantined"
+
+
+class DefinitionChanged(Conflict):
+    """The definition that was to be approved is another one by now. `details.pending_hash` is what waits."""
+
+    code = "definition_changed"
+
+
+class ResultFlagged(PlatformError):
+    """The result holds text aimed at the model, and the server's owner wants no such result passed on."""
+
+    code = "result_flagged"
+
+
 class ToolError(PlatformError):
     """The server answered the call with a protocol-level error. `details.rpc_code` is the JSON-RPC code."""
 
@@ -120,7 +138,9 @@ class CallFailed(PlatformError):
 
 
 STATUSES = {
+    "tool_quarantined": 403,
     "tool_not_found": 404,
+    "definition_changed": 409,
     "server_disabled": 409,
     "slug_taken": 409,
     "arguments_invalid": 422,
@@ -133,6 +153,7 @@ STATUSES = {
     "tool_schema_invalid": 502,
     "server_died": 502,
     "protocol_violation": 502,
+    "result_flagged": 502,
     "result_too_large": 502,
     "server_busy": 503,
     "server_unavailable": 503,

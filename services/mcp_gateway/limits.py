@@ -32,7 +32,10 @@ HTTP_CLOSE_SECONDS = 2.0
 HTTP_ERROR_BODY_MAX_BYTES = 64 * KIB
 HTTP_RESUMES_MAX = 2
 HTTP_REPLIES_MAX = 64
+HTTP_POSTS_MAX = 256  # messages to one SSE server that it has not taken yet
+HTTP_ENDPOINT_MAX_CHARS = 2_048
 HTTP_STREAM_MAX_BYTES = 64 * MIB
+HTTP_EVENT_LINES_MAX = 100_000  # comments too: each costs time, however short it is
 HTTP_STREAM_END_SECONDS = 0.05
 HTTP_RESUME_DELAY_SECONDS_MAX = 5.0
 
@@ -66,8 +69,17 @@ FAULT_MESSAGE_MAX_CHARS = 300
 SERVER_MESSAGE_MAX_BYTES = 16 * MIB
 SERVER_CALLS_MAX = 256
 SERVER_BATCH_MAX = 100
-SERVER_DRAIN_SECONDS = 10.0
+SERVER_DRAIN_SECONDS = 10
 SERVER_LIST_TTL_MS = 300_000
+SERVER_HTTP_CONNECTIONS_MAX = 256
+SERVER_HTTP_SESSIONS_MAX = 1_000
+SERVER_HTTP_BODIES_MAX_BYTES = 64 * MIB  # of all requests at once
+SERVER_HTTP_HEAD_MAX_BYTES = 32 * KIB
+SERVER_HTTP_HEAD_SECONDS = 10.0
+SERVER_HTTP_BODY_SECONDS = 30.0
+SERVER_HTTP_SEND_SECONDS = 30.0
+SERVER_HTTP_IDLE_SECONDS = 60
+SERVER_TOKEN_MIN_CHARS = 32
 
 # Numbers of the bundled servers. 4,000 stays below CPython's 4,300-digit limit for int <-> text (CVE-2020-10735).
 NUMBER_CHARS_MAX = 4_000
@@ -151,6 +163,8 @@ MCP_SUBSCRIPTIONS_MAX = 100
 MCP_LIST_TTL_MS = 5_000
 MCP_GONE_LOOK_SECONDS = 0.25
 
+HELD_CONNECTIONS = 1  # of the database: the one that calls are recorded on
+
 # Calls. Above the bounds on what waits to be recorded, calls are refused before they are made.
 CALL_SECONDS_DEFAULT = 30.0
 TASK_RESULT_MAX_BYTES = 1 * MIB  # of an output as JSON; the engine takes no larger one
@@ -160,11 +174,34 @@ RECORDS_PENDING_BYTES_MAX = 64 * MIB
 RECORD_RETRY_SECONDS = 1.0
 RECORD_WAIT_SECONDS = 15.0  # an end waits so long to be on disk before its caller hears of it all the same
 RECORD_READ_SECONDS = 15.0
+RECORDS_GATHER_SECONDS = 0.005  # two batches of calls that are recorded afterwards begin so far apart, at least
 RECORDS_DRAIN_SECONDS = 8.0
 RECORDS_SETTLE_SECONDS = 2.0
 OUTPUT_LISTED_MAX_BYTES = 64 * KIB
 CALL_TEXT_MAX_CHARS = 4_000
 CALL_DETAILS_MAX_BYTES = 16 * KIB
+
+# Pinned definitions. A server that lists more than is pinned has the rest in quarantine, unrecorded.
+PINNED_DEFINITION_MAX_BYTES = 512 * KIB
+PINNED_LISTING_MAX_BYTES = 8 * MIB
+PINS_PER_SERVER_MAX = 2 * TOOLS_MAX
+PENDING_REWRITE_SECONDS = 10.0  # a server that describes a tool ever anew is recorded no oftener
+RELEASE_CALM_SECONDS = 600.0  # a tool that changes to and fro oftener waits for a person
+TRUST_SERVERS_CACHED = 2 * SESSIONS_MAX
+OFFERED_CACHE_SECONDS = 5.0
+DIFF_CHANGES_MAX = 100
+DIFF_PLACES_MAX = 20_000
+DIFF_PATH_MAX_CHARS = 300
+DIFF_LINES_MAX = 200
+DIFF_VALUE_MAX_CHARS = 4_000
+
+# Screening. Of a result and of a definition so many characters are looked at, half of them at the end of a longer text.
+SCREENED_MAX_CHARS = 64 * KIB
+SCREENED_LOOKS_MAX = 400
+FINDINGS_MAX = 20
+FINDINGS_PER_RULE_MAX = 3
+FINDING_EXCERPT_MAX_CHARS = 160
+ENCODED_TEXT_MIN_CHARS = 80
 
 # The bundled database server. What a caller waits for stays below 5 s; the statement's own time ends before the call's.
 DATABASE_SQL_MAX_BYTES = 64 * KIB  # also what bounds the depth of the C parser's recursion

@@ -4,13 +4,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
-from faststream.nats import NatsBroker, NatsMessage
 from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
-from shared.bus.broker import whole_message
 from shared.bus.deadletters import bury
 from shared.bus.envelope import EnvelopeDecoder, encode_item, pack
 from shared.bus.fair_slots import Displaced, FairSlots
@@ -18,7 +19,7 @@ from shared.bus.inbox import Inbox
 from shared.bus.outbox import ResultOutbox
 from shared.bus.tasks import HEARTBEAT_S, PARTITIONS, Task, TaskError, TaskResult, bad_text, too_deep
 from shared.errors import InvalidInput, PlatformError, Unavailable
-from shared.limits import TASK_ATTEMPT_MAX, TASK_PRIORITY_MAX, TASKS_HELD_MAX, WORKER_LOOK_S
+from shared.limits import NATS_PENDING_BYTES, TASK_ATTEMPT_MAX, TASK_PRIORITY_MAX, TASKS_HELD_MAX, WORKER_LOOK_S
 from shared.nesting import is_deep, may_be_deep
 from shared.telemetry.metrics import WorkerMetrics
 from shared.telemetry.trace import begin_trace
@@ -72,14 +73,14 @@ class TaskWorker:
         self._inbox = Inbox()
         self._outbox = ResultOutbox(client, metrics.results_lost.inc)
         self._work: set[asyncio.Task[None]] = set()
-        self._stop_hearing: Callable[[], Awaitable[None]] | None = None
+        self._subscription: Subscription | None = None
         metrics.tasks_held.labels(subject).set_function(lambda: len(self._held))
 
-    def register(self, broker: NatsBroker) -> None:
-        """Hear the subject, once the broker starts."""
-        subscriber = broker.subscriber(self._subject, queue=self._service, decoder=whole_message, no_reply=True)
-        subscriber(self._on_message)
-        self._stop_hearing = subscriber.stop
+    async def start(self, client: Client) -> None:
+        """Begin to hear the subject: from the connection itself, since what FastStream adds costs more than a task."""
+        self._subscription = await client.subscribe(
+            self._subject, queue=self._service, cb=self._on_message, pending_bytes_limit=NATS_PENDING_BYTES
+        )
 
     async def beat(self) -> None:
         """Say of every task that takes longer that it is still worked on, until cancelled."""
@@ -94,21 +95,22 @@ class TaskWorker:
 
     async def drain(self) -> None:
         """Take nothing more, and return when what was taken is answered."""
-        if self._stop_hearing is not None:
-            await self._stop_hearing()
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            with suppress(NatsError):  # the connection was closed before: nothing more comes
+                await subscription.drain()  # type: ignore[no-untyped-call]  # nats-py does not annotate it
         while self._work:
             await asyncio.wait(self._work)
         await self._outbox.flushed()
 
-    async def _on_message(self, message: NatsMessage) -> None:
-        raw = message.raw_message
+    async def _on_message(self, message: Msg) -> None:
         try:
-            tasks = _checked(_decode(raw.data))
+            tasks = _checked(_decode(message.data))
         except InvalidInput as error:
-            await self._refuse(raw.data, error, raw.reply)
+            await self._refuse(message.data, error, message.reply)
             return
-        if raw.reply:
-            self._spawn(self._reply(raw.reply, tasks))
+        if message.reply:
+            self._spawn(self._reply(message.reply, tasks))
             return
         for task in tasks:
             held = self._held.get(_key(task))

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from litestar import Litestar, Request, Router
-from litestar.datastructures import MutableScopeHeaders, State
+from litestar import Litestar, Router
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import ScalarRenderPlugin, SwaggerRenderPlugin
@@ -13,23 +13,17 @@ from litestar.types import Message, Scope
 from prometheus_client import CollectorRegistry
 
 from shared.auth.verifier import Verifier
-from shared.http.auth import guard, provide_scope
+from shared.http.auth import Entrance, provide_scope
 from shared.http.bodies import JsonRequest
 from shared.http.operations import OPERATIONS, Check
 from shared.http.problems import EXCEPTION_HANDLERS
 from shared.limits import HTTP_BODY_MAX_BYTES
-from shared.telemetry.trace import begin_trace
-
-
-async def _begin(request: Request[Any, Any, Any]) -> None:
-    # Not a plain function: Litestar would run that in a thread, and the context would be lost with it.
-    request.state.traceparent = begin_trace(request.headers.get("traceparent"))
 
 
 async def _answer_trace(message: Message, scope: Scope) -> None:
     traceparent = scope.get("state", {}).get("traceparent")
     if traceparent is not None and message["type"] == "http.response.start":
-        MutableScopeHeaders(message).setdefault("traceparent", traceparent)
+        message["headers"] = [*message.get("headers", ()), (b"traceparent", traceparent.encode())]
 
 
 def make_app(
@@ -45,11 +39,10 @@ def make_app(
     """Return the service's ASGI application. `state` holds what its handlers need, by name."""
     return Litestar(
         route_handlers=[*OPERATIONS, *handlers],
-        guards=[guard],
+        middleware=[Entrance],
         dependencies={"caller": Provide(provide_scope)},
         exception_handlers=EXCEPTION_HANDLERS,
         request_class=JsonRequest,
-        before_request=_begin,
         before_send=[_answer_trace],
         request_max_body_size=HTTP_BODY_MAX_BYTES,
         openapi_config=OpenAPIConfig(

@@ -7,7 +7,7 @@ from pathlib import Path
 import uvicorn
 from litestar.types import ASGIApp
 
-from shared.limits import HTTP_DRAIN_S
+from shared.limits import HTTP_DRAIN_S, HTTP_KEEP_ALIVE_S
 from shared.settings import Settings
 
 
@@ -27,6 +27,7 @@ def make_server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
         access_log=False,
         log_config=None,
         server_header=False,
+        timeout_keep_alive=HTTP_KEEP_ALIVE_S,
         timeout_graceful_shutdown=HTTP_DRAIN_S,
         h11_max_incomplete_event_size=64 * 1024,
     )

@@ -11,7 +11,8 @@ _current: ContextVar[str | None] = ContextVar("traceparent", default=None)
 def begin_trace(incoming: str | None) -> str:
     """Make `incoming` the current context, or a new unsampled one if it is missing or malformed; return it."""
     if incoming is None or _TRACEPARENT.match(incoming) is None:
-        incoming = f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-00"
+        made = os.urandom(24).hex()
+        incoming = f"00-{made[:32]}-{made[32:]}-00"
     _current.set(incoming)
     return incoming
 

@@ -17,6 +17,7 @@ import pytest_asyncio
 
 from tests.conftest import Backbone
 from tests.fixtures.gateway_process import SERVERS, Running, free_port, gateway
+from tests.fixtures.mcp_servers.sse_server import sse_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -347,3 +348,23 @@ async def test_servers_elsewhere_are_public_or_allowed(client: httpx2.AsyncClien
     finally:
         process.kill()
         await process.wait()
+
+
+async def test_a_server_that_speaks_sse(client: httpx2.AsyncClient) -> None:
+    async with sse_server(ELSEWHERE_PORT) as server:
+        older = {"name": "older", "server_type": "sse", "url": server.url}
+        assert code(await client.post("/servers", json={**older, "command": "x"})) == (422, "unprocessable")
+        made = await client.post("/servers", json=older)
+        assert (made.status_code, made.json()["server_type"]) == (201, "sse")
+        found = (await client.get("/servers/older/discover")).json()
+        assert found["servers"][0]["available_tools"] == ["do"]
+        call = {"server_id": "older", "tool_name": "do", "tool_input": {}}
+        answer = await client.post("/execute", json=call)
+        assert (answer.status_code, answer.json()["status"]) == (200, "completed")
+        assert (await client.post("/servers/older/health")).json()["health_status"] == "healthy"
+
+        async def dies(_: dict[str, Any]) -> None:
+            server.streams[-1].close()
+
+        server.call = dies
+        assert code(await client.post("/execute", json=call)) == (502, "server_died")

@@ -11,6 +11,7 @@ from services.mcp_gateway.adapters.views import Views
 from services.mcp_gateway.app.ports import KnownTool
 from services.mcp_gateway.app.reading import ServerFilter
 from services.mcp_gateway.app.sightings import Sightings
+from services.mcp_gateway.app.trust import VettedTool
 from services.mcp_gateway.domain.server import Server, ServerDefinition
 from services.mcp_gateway.errors import SlugTaken
 from shared.db.pool import TenantPool, open_pool
@@ -98,11 +99,15 @@ async def test_texts_of_a_server_are_kept_whatever_is_in_them(registry: Registry
     class Offering:
         async def tools(self, _: Server) -> dict[str, KnownTool]:
             return {
-                str(number): KnownTool(f"t\0{number}", {"description": text}, {}, "hash", repeatable=False)
+                f"t\0{number}": KnownTool.of({"name": f"t\0{number}", "description": text, "inputSchema": {}})
                 for number, text in enumerate(texts)
             }
 
-    await Sightings(Offering(), views).discover(scope, server)  # type: ignore[arg-type]
+    class Trusting:
+        async def tools(self, _: TenantScope, server: Server) -> dict[str, VettedTool]:
+            return {name: VettedTool(tool) for name, tool in (await Offering().tools(server)).items()}
+
+    await Sightings(Offering(), Trusting(), views).discover(scope, server)  # type: ignore[arg-type]
     ((row,), _) = await views.servers(scope, ServerFilter(id=server.id), 1)
     assert [tool["description"] for tool in row.tools] == ["ab", "\\u0000", '"', "x" * 4_000]
     assert [tool["name"] for tool in row.tools] == ["t0", "t1", "t2", "t3"]

@@ -76,9 +76,9 @@ async def bench(backbone: Backbone) -> AsyncIterator[tuple[Bench, TaskWorker]]:
         subject, service="fair", do=made.do, concurrency=CONCURRENCY, client=lambda: client_of(broker),
         metrics=WorkerMetrics(CollectorRegistry()),
     )  # fmt: skip
-    worker.register(broker)
     await client.subscribe(f"results.{made.partition}", cb=made.note)
     await broker.start()
+    await worker.start(client_of(broker))
     for one in (client_of(broker), client):  # what is published before the server knows of a subscription is lost
         await one.flush()
     try:
@@ -155,3 +155,18 @@ async def test_a_priority_that_cannot_be_is_refused(backbone: Backbone) -> None:
         answer = await one.client.request(one.subject, b"[" + body + b"]", timeout=PATIENCE_S)
         assert msgspec.json.decode(answer.data)[0]["error"]["code"] == "invalid_input"
         assert one.began == []
+
+
+async def test_what_was_taken_is_answered_before_a_worker_stops_and_nothing_more_is_taken(backbone: Backbone) -> None:
+    async with bench(backbone) as (one, worker):
+        await one.send(uuid4(), 100)
+        await until(lambda: len(worker._held) == 100)
+        draining = asyncio.create_task(worker.drain())
+        for _ in range(101):
+            one.go.release()
+        await draining
+        await until(lambda: len(one.heard) == 100)
+        await one.send(uuid4(), 1)
+        await worker._client().flush()
+        assert not worker._held
+        assert len(one.began) == 100

@@ -14,6 +14,7 @@ from services.mcp_gateway.adapters.mcp.launch import (
     CommandAllowList,
     HttpLaunch,
     LaunchSpec,
+    SseLaunch,
     StdioLaunch,
     bundled,
     environment,
@@ -119,7 +120,8 @@ class Launcher:
             return BUNDLED_SERVERS[definition.slug].launch(self._folder_of(server.tenant_id))
         if definition.server_type == "stdio":
             return StdioLaunch(definition.command or "", definition.args, definition.env_vars)
-        return HttpLaunch(definition.url or "", definition.config.headers)
+        kind = SseLaunch if definition.server_type == "sse" else HttpLaunch
+        return kind(definition.url or "", definition.config.headers)
 
     def _folder_of(self, tenant_id: UUID) -> Path:
         return self._tenants / str(tenant_id)

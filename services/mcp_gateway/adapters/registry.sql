@@ -67,7 +67,7 @@ SELECT t.id, t.server_id, t.tool_name, t.agent_id, t.conversation_id, t.status, 
        CASE WHEN octet_length(ended.data) <= $9 THEN ended.data END AS ended
 FROM tool_executions t
 LEFT JOIN events asked ON asked.stream_id = t.id AND asked.version = 1
-LEFT JOIN events ended ON ended.stream_id = t.id AND ended.version = 2 AND ended.type = 'mcp.tool-call-completed.v1'
+LEFT JOIN events ended ON ended.stream_id = t.id AND ended.version = 2
 WHERE ($1::uuid IS NULL OR t.id = $1)
   AND ($2::uuid IS NULL OR t.server_id = $2)
   AND ($3::text IS NULL OR t.tool_name = $3)

@@ -1,7 +1,6 @@
 """The servers behind the registry: their sessions, and the tools that they listed when the session began."""
 
 import asyncio
-import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -18,16 +17,13 @@ from services.mcp_gateway.adapters.mcp.pool import PooledSession, SessionPool
 from services.mcp_gateway.app.changes import Change, Kind
 from services.mcp_gateway.app.ports import Caller, KnownTool, ServerFacts, ToolAnswer
 from services.mcp_gateway.app.relay import Client, Relay
-from services.mcp_gateway.domain.call import may_be_repeated
 from services.mcp_gateway.domain.rpc import METHOD_NOT_FOUND
 from services.mcp_gateway.domain.server import Server
-from services.mcp_gateway.errors import ServerUnavailable
+from services.mcp_gateway.errors import ProtocolViolation, ServerUnavailable
 from services.mcp_gateway.limits import SESSIONS_MAX, TOOLS_FRESH_SECONDS
 
 OnChange = Callable[[UUID, Change], None]
 """Told of a tenant's changed lists and resources. Must neither wait nor raise."""
-
-_canonical = msgspec.json.Encoder(order="deterministic").encode
 
 
 class _Known:
@@ -201,11 +197,7 @@ def _place(server: Server, client: Client) -> str:
 
 
 def _by_name(tools: list[ToolDefinition]) -> dict[str, KnownTool]:
-    return {tool.name: known_tool(tool) for tool in tools}
-
-
-def known_tool(tool: ToolDefinition) -> KnownTool:
-    """Return a listed tool with its hash, and whether it declares that it may be repeated."""
-    definition = msgspec.to_builtins(tool)
-    digest = hashlib.sha256(_canonical(definition)).hexdigest()
-    return KnownTool(tool.name, definition, tool.input_schema, digest, may_be_repeated(tool.annotations))
+    try:
+        return {tool.name: KnownTool.of(msgspec.to_builtins(tool)) for tool in tools}
+    except RecursionError as error:
+        raise ProtocolViolation("The server lists a tool whose definition is nested without end.") from error

@@ -9,6 +9,7 @@ import msgspec
 from services.mcp_gateway.adapters.registry import server_of
 from services.mcp_gateway.app.reading import CallFilter, CallRow, ServerFilter, ServerRow
 from services.mcp_gateway.app.sightings import Sighting
+from services.mcp_gateway.domain.screening import Finding
 from services.mcp_gateway.limits import MIB, OUTPUT_LISTED_MAX_BYTES, RESULT_MAX_BYTES
 from shared.db.pool import TenantPool
 from shared.db.queries import load_queries
@@ -24,6 +25,7 @@ class _Asked(msgspec.Struct):
 
 class _Ended(msgspec.Struct):
     result: Any = None
+    findings: tuple[Finding, ...] = ()
 
 
 _asked = msgspec.json.Decoder(_Asked).decode
@@ -103,8 +105,10 @@ def _server_row(row: Any) -> ServerRow:
 def _call_row(row: Any) -> CallRow:
     values = dict(row)
     asked, ended = values.pop("asked"), values.pop("ended")
+    end = _ended(ended) if ended else _Ended()
     return CallRow(
         **values,
         tool_input=_asked(asked).arguments if asked else None,
-        tool_output=_ended(ended).result if ended else None,
+        tool_output=end.result,
+        findings=end.findings,
     )

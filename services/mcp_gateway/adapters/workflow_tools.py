@@ -14,7 +14,6 @@ import msgspec
 
 from services.mcp_gateway.adapters.execution_events import ExecutionEvents
 from services.mcp_gateway.adapters.mcp.model import ToolDefinition
-from services.mcp_gateway.adapters.upstreams import known_tool
 from services.mcp_gateway.adapters.watching import Watch
 from services.mcp_gateway.adapters.workflow_service import WorkflowService
 from services.mcp_gateway.app.exposing import ExposedStore
@@ -107,9 +106,7 @@ class WorkflowTools:
                 f"The output has {len(said.text)} characters; at most {RESULT_MAX_BYTES} are returned."
             )
         content = [{"type": "text", "text": said.text}]
-        raw = msgspec.json.encode(
-            {"content": content, "structuredContent": said.structured, "isError": said.is_error}
-        )
+        raw = msgspec.json.encode({"content": content, "structuredContent": said.structured, "isError": said.is_error})
         duration_ms = (time.perf_counter() - began) * 1000.0
         return ToolAnswer(content, said.structured, said.is_error, duration_ms, msgspec.Raw(raw))
 
@@ -203,7 +200,7 @@ def _offered(found: list[ExposedWorkflow]) -> _Offer:
 
 
 def _execution_tool(name: str) -> KnownTool:
-    known = known_tool(msgspec.convert({"name": name, **EXECUTION_TOOLS[name]}, ToolDefinition))
+    known = KnownTool.of({"name": name, **EXECUTION_TOOLS[name]})
     return msgspec.structs.replace(known, needs=WORKFLOWS_EXECUTE if name == CANCEL else WORKFLOWS_READ)
 
 
@@ -216,7 +213,8 @@ def _workflow_tool(exposed: ExposedWorkflow) -> KnownTool:
         result_schema(exposed),
         {"readOnlyHint": exposed.read_only},
     )
-    return msgspec.structs.replace(known_tool(definition), needs=WORKFLOWS_EXECUTE, resumes=True)
+    known = KnownTool.of(msgspec.to_builtins(definition))
+    return msgspec.structs.replace(known, needs=WORKFLOWS_EXECUTE, resumes=True)
 
 
 def _now() -> float:

@@ -1,4 +1,4 @@
-"""Calling a tool: look up, check, record, call, record.
+"""Calling a tool: look up, check, record, call, screen, record.
 
 A tool that does not declare itself read-only or idempotent has its `requested` event on disk before the server hears
 of the call. If this process dies then, whoever asks for the same call again learns that it was interrupted; the tool
@@ -9,6 +9,7 @@ import asyncio
 import datetime as dt
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -26,6 +27,7 @@ from services.mcp_gateway.app.ports import (
 )
 from services.mcp_gateway.app.recording import ended, outcome_of, requested, unit
 from services.mcp_gateway.app.relay import Relay
+from services.mcp_gateway.app.trust import Trust, VettedTool
 from services.mcp_gateway.domain.bounds import check_size
 from services.mcp_gateway.domain.call import (
     RETRYABLE,
@@ -36,13 +38,16 @@ from services.mcp_gateway.domain.call import (
     output_of,
     tool_said,
 )
+from services.mcp_gateway.domain.screening import Finding, screen_result
 from services.mcp_gateway.domain.server import Server
 from services.mcp_gateway.errors import (
     ArgumentsTooLarge,
+    ResultFlagged,
     ResultTooLarge,
     ServerDisabled,
     ToolInterrupted,
     ToolNotFound,
+    ToolQuarantined,
     ToolTimeout,
 )
 from services.mcp_gateway.limits import CALL_SECONDS_DEFAULT, CALL_SECONDS_MAX, RECORD_WAIT_SECONDS
@@ -60,13 +65,22 @@ class ToolCalls:
     """The one way to a tool, for every way in."""
 
     def __init__(
-        self, servers: Servers, upstreams: Upstreams, records: Records, check: ArgumentCheck, observe: Observe
+        self,
+        servers: Servers,
+        upstreams: Upstreams,
+        trust: Trust,
+        records: Records,
+        check: ArgumentCheck,
+        observe: Observe,
+        observe_finding: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._servers = servers
         self._upstreams = upstreams
+        self._trust = trust
         self._records = records
         self._check = check
         self._observe = observe
+        self._observe_finding = observe_finding
 
     async def execute(self, scope: TenantScope, request: CallRequest, relay: Relay | None = None) -> CallOutcome:
         """Call a tool of one of the tenant's servers and return how it ended, well or not.
@@ -80,6 +94,8 @@ class ToolCalls:
         call = _Call(request, server, relay)
         outcome = await self._run(scope, call)
         self._observe("ok" if outcome.failure is None else outcome.failure.code, call.elapsed_ms / 1000.0)
+        for finding in call.findings:
+            self._observe_finding(finding.rule)
         return outcome
 
     async def _run(self, scope: TenantScope, call: "_Call") -> CallOutcome:
@@ -119,21 +135,32 @@ class ToolCalls:
         check_size(request.arguments)
         if server.status != "active":
             raise ServerDisabled(f"The server {server.definition.slug!r} is switched off.")
-        tool = (await self._tools(call)).get(request.tool_name)
-        if tool is None:
+        vetted = (await self._tools(scope, call)).get(request.tool_name)
+        if vetted is None:
             raise ToolNotFound(
                 f"The server {server.definition.slug!r} has no tool {request.tool_name!r}.",
                 details={"tool": request.tool_name},
             )
+        tool = vetted.tool
         if tool.needs is not None:
             scope.require(tool.needs)
+        if vetted.quarantined:
+            raise ToolQuarantined(
+                f"Nobody approved how the server {server.definition.slug!r} describes its tool "
+                f"{request.tool_name!r} now: look at /api/v1/mcp/servers/{server.id}/definitions, and approve it.",
+                details={
+                    "tool": request.tool_name,
+                    "reason": vetted.reason,
+                    "definition_hash": tool.definition_hash,
+                },
+            )
         self._check(tool.definition_hash, tool.input_schema, request.arguments)
         return tool
 
-    async def _tools(self, call: "_Call") -> dict[str, KnownTool]:
+    async def _tools(self, scope: TenantScope, call: "_Call") -> dict[str, VettedTool]:
         try:
             async with asyncio.timeout(max(0.0, call.seconds_left)):
-                return await self._upstreams.tools(call.server)
+                return await self._trust.tools(scope, call.server)
         except TimeoutError as error:
             message = "The time for this call was over before its server was ready: nothing was called."
             raise ToolTimeout(message) from error
@@ -173,11 +200,14 @@ class ToolCalls:
             _log.exception("the call %s failed", call.request.id)
             broken = ToolInterrupted("The gateway failed during this call: its log says why.")
             return call.failed(_failure_of(broken))
-        call.answer = answer
         return self._answered(call, answer)
 
     @staticmethod
     def _answered(call: "_Call", answer: ToolAnswer) -> CallOutcome:
+        call.findings = screen_result(answer.content, answer.structured)
+        if call.findings and call.server.definition.config.screening == "block":
+            return call.failed(_failure_of(_flagged(call)), answer.duration_ms)
+        call.answer = answer
         if answer.is_error:
             return call.failed(tool_said(answer.content, answer.structured), answer.duration_ms)
         if answer.input_required:
@@ -240,6 +270,7 @@ class _Call:
         self.server = server
         self.relay = relay
         self.answer: ToolAnswer | None = None
+        self.findings: tuple[Finding, ...] = ()
         self.started_at = dt.datetime.now(dt.UTC)
         self._began = time.perf_counter()
 
@@ -280,7 +311,15 @@ class _Call:
             failure=failure,
             response_ms=None if response_ms is None else round(response_ms, 3),
             answer=None if self.answer is None else self.answer.raw,
+            findings=self.findings,
         )
+
+
+def _flagged(call: _Call) -> ResultFlagged:
+    """Return why a result is not passed on: by its rules alone, since an excerpt would pass on what it is about."""
+    found = sorted({finding.rule for finding in call.findings})
+    message = f"The result of {call.request.tool_name!r} holds text that speaks to the model: {', '.join(found)}."
+    return ResultFlagged(message, details={"rules": found})
 
 
 def _failure_of(error: PlatformError) -> CallFailure:

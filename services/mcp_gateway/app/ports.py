@@ -1,19 +1,21 @@
 """What the gateway's use cases need from outside."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 from uuid import UUID
 
 import msgspec
 
 from services.mcp_gateway.app.relay import Client, Relay
+from services.mcp_gateway.domain.call import may_be_repeated
+from services.mcp_gateway.domain.pins import definition_hash
 from services.mcp_gateway.domain.server import Server, ServerDefinition, Status
 from shared.eventstore.event import NewEvent, RecordedEvent
 from shared.scope import TenantScope
 
 
 class KnownTool(msgspec.Struct, frozen=True):
-    """A tool as its server listed it. `definition_hash` is over name, texts, schemas and hints.
+    """A tool as its server listed it. `definition_hash` is over what is pinned: name, texts, schemas and hints.
 
     `needs` is a scope that its caller must have beside that for calling tools. `resumes`: a call that was broken off is
     taken up again by a call under the same id.
@@ -26,6 +28,13 @@ class KnownTool(msgspec.Struct, frozen=True):
     repeatable: bool
     needs: str | None = None
     resumes: bool = False
+
+    @classmethod
+    def of(cls, definition: dict[str, Any]) -> Self:
+        """Return the tool of a definition as MCP writes it. Raises `RecursionError` for one nested without end."""
+        repeatable = may_be_repeated(definition.get("annotations"))
+        schema = definition.get("inputSchema", {})
+        return cls(definition["name"], definition, schema, definition_hash(definition), repeatable)
 
 
 class ToolAnswer(msgspec.Struct, frozen=True):

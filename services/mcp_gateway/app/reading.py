@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from services.mcp_gateway.domain.screening import Finding
 from services.mcp_gateway.domain.server import Server
 from shared.paging import Place
 from shared.scope import TenantScope
@@ -61,6 +62,7 @@ class CallRow(msgspec.Struct, frozen=True):
     completed_at: dt.datetime | None
     tool_input: dict[str, Any] | None
     tool_output: Any
+    findings: tuple[Finding, ...] = ()
 
 
 class Reads(Protocol):

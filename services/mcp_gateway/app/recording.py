@@ -46,6 +46,7 @@ def ended(outcome: CallOutcome) -> ToolCallCompleted | ToolCallFailed:
             duration_ms=outcome.duration_ms,
             response_ms=outcome.response_ms or 0.0,
             completed_at=outcome.completed_at,
+            findings=list(outcome.findings),
         )
     return ToolCallFailed(
         server_id=outcome.server_id,
@@ -59,6 +60,7 @@ def ended(outcome: CallOutcome) -> ToolCallCompleted | ToolCallFailed:
         details={**failure.details, "faults": msgspec.to_builtins(failure.faults)}
         if failure.faults
         else failure.details,
+        findings=list(outcome.findings),
     )
 
 
@@ -128,4 +130,5 @@ def outcome_of(events: list[RecordedEvent]) -> CallOutcome | None:
         failure=failure,
         response_ms=end.response_ms,
         position=events[-1].position,
+        findings=tuple(end.findings),
     )

@@ -9,7 +9,8 @@ from uuid import UUID
 
 import msgspec
 
-from services.mcp_gateway.app.ports import KnownTool, Upstreams
+from services.mcp_gateway.app.ports import Upstreams
+from services.mcp_gateway.app.trust import Trust, VettedTool
 from services.mcp_gateway.domain.server import Server
 from services.mcp_gateway.limits import CALL_TEXT_MAX_CHARS, DISCOVER_AT_ONCE, HEALTH_CHECK_SECONDS
 from shared.errors import PlatformError
@@ -27,10 +28,10 @@ class Sighting(msgspec.Struct, frozen=True):
 
 
 class Offer(msgspec.Struct, frozen=True):
-    """What a server offers, or why that is not known."""
+    """What a server lists, offered or in quarantine, or why that is not known."""
 
     server: Server
-    tools: Sequence[KnownTool]
+    tools: Sequence[VettedTool]
     error: PlatformError | None = None
 
 
@@ -49,20 +50,21 @@ class SightingStore(Protocol):
 class Sightings:
     """Discovery and health checks."""
 
-    def __init__(self, upstreams: Upstreams, store: SightingStore) -> None:
+    def __init__(self, upstreams: Upstreams, trust: Trust, store: SightingStore) -> None:
         self._upstreams = upstreams
+        self._trust = trust
         self._store = store
 
     async def discover(self, scope: TenantScope, server: Server) -> Offer:
         """Return what a server offers, starting it if need be. Raises what that raises."""
-        tools = list((await self._upstreams.tools(server)).values())
+        tools = list((await self._trust.tools(scope, server)).values())
         kept = [
             {
                 "name": _plain(tool.name),
                 "description": _plain(str(tool.definition.get("description") or ""))[:CALL_TEXT_MAX_CHARS],
                 "definition_hash": tool.definition_hash,
             }
-            for tool in tools
+            for tool in (vetted.tool for vetted in tools if not vetted.quarantined)
         ]
         await self._store.save_tools(scope, server.id, kept)
         return Offer(server, tools)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from services.mcp_gateway.domain.screening import Finding
 from services.mcp_gateway.limits import CALL_DETAILS_MAX_BYTES, CALL_TEXT_MAX_CHARS
 from shared.errors import FieldFault
 
@@ -56,7 +57,8 @@ class CallOutcome(msgspec.Struct, frozen=True):
     """How a call ended. Exactly one of `result` and `failure` counts. `response_ms` is the server's part.
 
     `position` is that of its end in the log, if that was on disk before the caller heard of it. `answer` is what the
-    server wrote, if this very call got an answer from an MCP server.
+    server wrote, if this very call got an answer from an MCP server. `findings` are what the screening of the result
+    found.
     """
 
     id: UUID
@@ -70,6 +72,7 @@ class CallOutcome(msgspec.Struct, frozen=True):
     response_ms: float | None = None
     position: int | None = None
     answer: msgspec.Raw | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 def as_sent(failure: CallFailure) -> CallFailure:

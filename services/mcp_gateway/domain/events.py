@@ -6,6 +6,8 @@ from uuid import UUID
 
 import msgspec
 
+from services.mcp_gateway.domain.diff import Change
+from services.mcp_gateway.domain.screening import Finding
 from services.mcp_gateway.domain.server import ServerDefinition
 from shared.eventstore.catalogue import DomainEvent, EventCatalogue
 
@@ -36,8 +38,61 @@ class ServerRemoved(DomainEvent, frozen=True):
     slug: str
 
 
+class ToolApproved(DomainEvent, frozen=True):
+    """This definition of a tool is the one that is offered.
+
+    `approved_by` is a person, the one who registered the server for its first listing, or `platform` for a server that
+    comes with it. A bundled server's new definitions are approved by themselves.
+    """
+
+    TYPE: ClassVar[str] = "mcp.tool-approved.v1"
+    PUBLIC: ClassVar[bool] = True
+    server_id: UUID
+    tool_name: str
+    definition_hash: str
+    definition: dict[str, Any]
+    approved_by: str
+    at: dt.datetime
+    findings: list[Finding] = msgspec.field(default_factory=list)
+
+
+class ToolQuarantined(DomainEvent, frozen=True):
+    """A server describes a tool in a way that nobody approved: it is not offered and cannot be called.
+
+    `reason`: `changed`, with the `diff` from the approved definition; `new`, a tool that was not there; `unapproved`
+    and `flagged`, at a server's first listing.
+    """
+
+    TYPE: ClassVar[str] = "mcp.tool-quarantined.v1"
+    PUBLIC: ClassVar[bool] = True
+    server_id: UUID
+    tool_name: str
+    definition_hash: str
+    definition: dict[str, Any]
+    reason: str
+    at: dt.datetime
+    approved_hash: str | None = None
+    diff: list[Change] = msgspec.field(default_factory=list)
+    findings: list[Finding] = msgspec.field(default_factory=list)
+
+
+class ToolReleased(DomainEvent, frozen=True):
+    """The tool is as it was approved again: the server describes it so, or `dismissed_by` decided it."""
+
+    TYPE: ClassVar[str] = "mcp.tool-released.v1"
+    PUBLIC: ClassVar[bool] = True
+    server_id: UUID
+    tool_name: str
+    definition_hash: str
+    at: dt.datetime
+    dismissed_by: str | None = None
+
+
 class ToolCallRequested(DomainEvent, frozen=True):
-    """A call was accepted. For a tool that acts, this is durable before the tool hears of it."""
+    """A call was accepted. For a tool that acts, this is durable before the tool hears of it.
+
+    `policy` says what was decided about it, and by which rules.
+    """
 
     TYPE: ClassVar[str] = "mcp.tool-call-requested.v1"
     server_id: UUID
@@ -51,10 +106,14 @@ class ToolCallRequested(DomainEvent, frozen=True):
     attempt: int = 1
     parent_id: UUID | None = None
     timeout_seconds: float | None = None
+    policy: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class ToolCallCompleted(DomainEvent, frozen=True):
-    """The tool gave a result. Times are milliseconds: of the whole call, and of the server's part in it."""
+    """The tool gave a result. Times are milliseconds: of the whole call, and of the server's part in it.
+
+    `findings` are what the screening of the result found, here as in a failure.
+    """
 
     TYPE: ClassVar[str] = "mcp.tool-call-completed.v1"
     PUBLIC: ClassVar[bool] = True
@@ -64,6 +123,7 @@ class ToolCallCompleted(DomainEvent, frozen=True):
     duration_ms: float
     response_ms: float
     completed_at: dt.datetime
+    findings: list[Finding] = msgspec.field(default_factory=list)
 
 
 class ToolCallFailed(DomainEvent, frozen=True):
@@ -80,8 +140,19 @@ class ToolCallFailed(DomainEvent, frozen=True):
     completed_at: dt.datetime
     response_ms: float | None = None
     details: dict[str, Any] = msgspec.field(default_factory=dict)
+    findings: list[Finding] = msgspec.field(default_factory=list)
 
 
 CATALOGUE = EventCatalogue(
-    [ServerRegistered, ServerChanged, ServerRemoved, ToolCallRequested, ToolCallCompleted, ToolCallFailed]
+    [
+        ServerRegistered,
+        ServerChanged,
+        ServerRemoved,
+        ToolApproved,
+        ToolQuarantined,
+        ToolReleased,
+        ToolCallRequested,
+        ToolCallCompleted,
+        ToolCallFailed,
+    ]
 )

@@ -15,7 +15,7 @@ from shared.ids import derived_id
 PLATFORM: Literal["platform"] = "platform"
 """The type of a server that the platform itself is: nothing is started or reached for it."""
 
-ServerType = Literal["stdio", "streamable_http", "platform"]
+ServerType = Literal["stdio", "streamable_http", "sse", "platform"]
 Visibility = Literal["private", "shared", "public"]
 Status = Literal["active", "disabled"]
 
@@ -24,10 +24,16 @@ SECRET_OPENING = "{secret."  # noqa: S105 - how a value names a secret
 
 
 class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How calls are made. `headers` go with each request to a streamable HTTP server."""
+    """How calls are made. `headers` go with each request to a server that is reached by HTTP.
+
+    `approval` `manual`: of the tools that the server lists first, too, none is offered before a person approved it.
+    `screening` `block`: nor one whose definition is suspicious, and a suspicious result is not passed on.
+    """
 
     headers: dict[str, str] = {}
     timeout_seconds: float | None = None
+    approval: Literal["automatic", "manual"] = "automatic"
+    screening: Literal["flag", "block"] = "flag"
 
 
 class ServerDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -68,12 +74,15 @@ class Server(msgspec.Struct, frozen=True):
 
 BUNDLED = "bundled"
 _TEXTS = ("name", "description", "version", "category", "author", "command", "url")
-_STARTED_BY = ("server_type", "command", "args", "url", "config", "env_vars")
+_STARTED_BY = ("server_type", "command", "args", "url", "env_vars")
+_CALLED_BY = ("headers", "timeout_seconds")
 
 
 def restarts(old: ServerDefinition, new: ServerDefinition) -> bool:
     """Whether a running session of the old definition is of no use for the new one."""
-    return any(getattr(old, name) != getattr(new, name) for name in _STARTED_BY)
+    if any(getattr(old, name) != getattr(new, name) for name in _STARTED_BY):
+        return True
+    return any(getattr(old.config, name) != getattr(new.config, name) for name in _CALLED_BY)
 
 
 def bundled_id(tenant_id: UUID, slug: str) -> UUID:

@@ -24,6 +24,7 @@ from shared.auth.scopes import MCP_EXECUTE, MCP_READ
 from shared.db.pool import TenantPool
 from shared.errors import NotFound
 from shared.http.idempotency import once
+from shared.http.json_response import JsonResponse
 from shared.http.pages import DEFAULT_LIMIT, Cursor, Limit, Offset, cut, decode_place
 from shared.http.positions import EVENT_POSITION
 from shared.paging import Place
@@ -61,7 +62,7 @@ async def execute(
         if failure is not None and failure.code != _TOOL_SAID:
             raise CallFailed(failure, outcome.id)
         headers = {} if outcome.position is None else {EVENT_POSITION: str(outcome.position)}
-        return Response(execute_answer(outcome), headers=headers)
+        return JsonResponse(execute_answer(outcome), headers=headers)
 
     return await once(request, caller, tenants, handle)
 

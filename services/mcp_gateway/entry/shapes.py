@@ -8,7 +8,9 @@ import msgspec
 
 from services.mcp_gateway.app.reading import CallRow, ServerRow
 from services.mcp_gateway.app.sightings import Offer
+from services.mcp_gateway.app.trust import VettedTool
 from services.mcp_gateway.domain.call import CallOutcome
+from services.mcp_gateway.domain.screening import Finding
 from services.mcp_gateway.domain.server import ServerConfig, ServerDefinition, Status, Visibility, slug_of
 from services.mcp_gateway.limits import CALL_SECONDS_MAX, TOOL_NAME_MAX_CHARS
 
@@ -22,7 +24,7 @@ class NewServer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A server to register. Without a slug it gets one from its name."""
 
     name: str
-    server_type: Literal["stdio", "streamable_http"]
+    server_type: Literal["stdio", "streamable_http", "sse"]
     slug: str | None = None
     description: str = ""
     command: str | None = None
@@ -108,7 +110,10 @@ class ServerList(msgspec.Struct, frozen=True):
 
 
 class DiscoveredServer(msgspec.Struct, frozen=True):
-    """What one server offers. `tools` are the full definitions, when asked for."""
+    """What one server offers. `tools` are the full definitions, when asked for.
+
+    `quarantined_tools` are those that it lists and that nobody approved as they are: they are not offered.
+    """
 
     server_id: UUID
     name: str
@@ -119,6 +124,7 @@ class DiscoveredServer(msgspec.Struct, frozen=True):
     error_code: str | None = None
     error_message: str | None = None
     tools: list[dict[str, Any]] | None = None
+    quarantined_tools: list[str] = []
 
 
 class Discovery(msgspec.Struct, frozen=True):
@@ -165,7 +171,10 @@ class ExecuteRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ExecuteAnswer(msgspec.Struct, frozen=True):
-    """How a call ended. `status` is `completed`, or `failed` when the tool itself says so."""
+    """How a call ended. `status` is `completed`, or `failed` when the tool itself says so.
+
+    `warnings` are texts in the result that look aimed at a model.
+    """
 
     execution_id: UUID
     server_id: UUID
@@ -177,6 +186,7 @@ class ExecuteAnswer(msgspec.Struct, frozen=True):
     execution_time_ms: float
     started_at: dt.datetime
     completed_at: dt.datetime
+    warnings: tuple[Finding, ...] = ()
 
 
 class ExecutionView(msgspec.Struct, frozen=True):
@@ -200,6 +210,7 @@ class ExecutionView(msgspec.Struct, frozen=True):
     conversation_id: UUID | None
     started_at: dt.datetime
     completed_at: dt.datetime | None
+    warnings: tuple[Finding, ...] = ()
 
 
 class ExecutionList(msgspec.Struct, frozen=True):
@@ -241,12 +252,18 @@ def discovered(offer: Offer, *, full: bool) -> DiscoveredServer:
         name=offer.server.definition.name,
         server_type=offer.server.definition.server_type,
         status="error" if offer.error else offer.server.status,
-        available_tools=[tool.name for tool in offer.tools],
+        available_tools=[vetted.tool.name for vetted in offer.tools if not vetted.quarantined],
         available_resources=[],
         error_code=offer.error.code if offer.error else None,
         error_message=offer.error.message if offer.error else None,
-        tools=[{**tool.definition, "definition_hash": tool.definition_hash} for tool in offer.tools] if full else None,
+        tools=[_offered(vetted) for vetted in offer.tools if not vetted.quarantined] if full else None,
+        quarantined_tools=[vetted.tool.name for vetted in offer.tools if vetted.quarantined],
     )
+
+
+def _offered(vetted: VettedTool) -> dict[str, Any]:
+    tool = vetted.tool
+    return {**tool.definition, "definition_hash": tool.definition_hash, "findings": vetted.findings}
 
 
 def execute_answer(outcome: CallOutcome) -> ExecuteAnswer:
@@ -263,6 +280,7 @@ def execute_answer(outcome: CallOutcome) -> ExecuteAnswer:
         execution_time_ms=outcome.duration_ms,
         started_at=outcome.started_at,
         completed_at=outcome.completed_at,
+        warnings=outcome.findings,
     )
 
 
@@ -287,4 +305,5 @@ def execution_view(row: CallRow) -> ExecutionView:
         conversation_id=row.conversation_id,
         started_at=row.started_at,
         completed_at=row.completed_at,
+        warnings=row.findings,
     )

@@ -1,4 +1,4 @@
-"""What a bundled MCP server is made of: declare typed functions as tools, then `serve_stdio(server)`."""
+"""What a bundled MCP server is made of: declare typed functions as tools, then `serve(server)`."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -9,7 +9,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class ToolServer:
-    """A named set of tools that can be served over stdio.
+    """A named set of tools that can be served by stdio and by HTTP.
 
     `@server.tool()` on a function with annotated arguments and a docstring declares a tool. A plain function runs in a
     thread, a coroutine function on the event loop, and an `inline` one on the reader itself: that is the fastest and

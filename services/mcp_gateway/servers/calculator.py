@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from services.mcp_gateway.limits import CALCULATOR_DECIMAL_DIGITS, CALCULATOR_DIGITS_MAX
 from services.mcp_gateway.servers.base import ToolServer
-from services.mcp_gateway.servers.stdio import serve_stdio
+from services.mcp_gateway.servers.serving import serve
 from services.mcp_gateway.servers.tools import Number, ToolHints, ToolOutput, ToolRefused
 
 _BITS_PER_DIGIT = math.log2(10)
@@ -189,4 +189,4 @@ def _check_magnitude(base: Number, exponent: Number) -> None:
 
 
 if __name__ == "__main__":
-    serve_stdio(server)
+    serve(server)

@@ -1,8 +1,6 @@
 """One client's connection to a bundled server: era negotiation, dispatch, and the calls that run."""
 
 import asyncio
-import logging
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -10,7 +8,8 @@ from msgspec import UNSET
 
 from services.mcp_gateway.limits import SERVER_BATCH_MAX, SERVER_CALLS_MAX, SERVER_LIST_TTL_MS
 from services.mcp_gateway.servers.base import ToolServer
-from services.mcp_gateway.servers.tools import Tool, ToolOutput, ToolRefused
+from services.mcp_gateway.servers.results import failed, succeeded
+from services.mcp_gateway.servers.tools import Tool
 from services.mcp_gateway.servers.wire import (
     BATCH_VERSION,
     HANDSHAKE_VERSIONS,
@@ -21,9 +20,12 @@ from services.mcp_gateway.servers.wire import (
     OVERLOADED,
     SERVER_INFO_META,
     UNSUPPORTED_VERSION,
+    Message,
     Params,
+    Reply,
     RequestId,
     RpcFault,
+    Send,
     UndecodableMessage,
     decode_batch,
     decode_message,
@@ -31,93 +33,110 @@ from services.mcp_gateway.servers.wire import (
     encode_result,
 )
 
-_log = logging.getLogger(__name__)
-
-Reply = Callable[[bytes], None]
+Call = asyncio.Task[None]
 
 
 class Connection:
-    """Answers the messages of one client. The client's first request settles the era for the connection's life."""
+    """Answers the messages of one client. The client's first request settles the era for the connection's life.
 
-    def __init__(self, server: ToolServer, send: Reply) -> None:
+    With a `version` the era is settled from the start: a transport told it.
+    """
+
+    def __init__(self, server: ToolServer, version: str | None = None) -> None:
         self._server = server
-        self._send = send
-        self._version: str | None = None
-        self._calls: dict[RequestId, asyncio.Task[None]] = {}
+        self._version = version
+        self._calls: dict[RequestId, Call] = {}
         self._info = {"name": server.name, "version": server.version}
         self._capabilities: dict[str, Any] = {"tools": {"listChanged": False}}
-        self._definitions = [tool.definition() for tool in server.tools.values()]
 
-    def receive(self, line: bytes) -> None:
-        """Take one line. Replies are sent as they become ready, not in the order of the requests."""
+    @property
+    def busy(self) -> bool:
+        """Whether calls run."""
+        return bool(self._calls)
+
+    def receive(self, line: bytes, send: Send) -> list[Call]:
+        """Take one message, or one batch, and return the calls that run on.
+
+        What is ready is sent at once and the rest as the calls end, not in the order of the requests. A notification
+        and a call that is cancelled get no reply.
+        """
         if not line.strip():
-            return
+            return []
         if self._version == BATCH_VERSION and line.lstrip().startswith(b"["):
-            self._receive_batch(line)
-        else:
-            self._receive_message(line, self._send)
+            return self._receive_batch(line, send)
+        call = self._receive_message(line, send)
+        return [call] if call is not None else []
 
     async def drain(self) -> None:
         """Wait until every running call has replied."""
         while self._calls:
             await asyncio.wait(self._calls.values())
 
-    def _receive_batch(self, line: bytes) -> None:
+    def close(self) -> None:
+        """Cancel the calls that run: the client is gone."""
+        for call in self._calls.values():
+            call.cancel()
+
+    def _receive_batch(self, line: bytes, send: Send) -> list[Call]:
         try:
             messages = decode_batch(line)
             if not 0 < len(messages) <= SERVER_BATCH_MAX:
                 fault = RpcFault(INVALID_REQUEST, f"A batch has 1 to {SERVER_BATCH_MAX} messages")
                 raise UndecodableMessage(None, fault)  # noqa: TRY301
         except UndecodableMessage as error:
-            self._send(encode_fault(error.request_id, error.fault))
-            return
-        replies: list[bytes] = []
-        before = set(self._calls)
-        for message in messages:
-            self._receive_message(bytes(message), replies.append)
-        started = [task for request_id, task in self._calls.items() if request_id not in before]
+            send(encode_fault(error.request_id, error.fault))
+            return []
+        replies: list[Reply] = []
+        calls = [call for message in messages if (call := self._receive_message(bytes(message), replies.append))]
 
         def finish(_: object = None) -> None:
-            if replies and all(task.done() for task in started):
-                self._send(b"[" + b",".join(replies) + b"]")
+            if replies and all(call.done() for call in calls):
+                send(Reply(b"[" + b",".join(reply.data for reply in replies) + b"]"))
                 replies.clear()
 
-        for task in started:
-            task.add_done_callback(finish)
+        for call in calls:
+            call.add_done_callback(finish)
         finish()
+        return calls
 
-    def _receive_message(self, line: bytes, reply: Reply) -> None:
+    def _receive_message(self, line: bytes, send: Send) -> Call | None:
         try:
             message = decode_message(line)
         except UndecodableMessage as error:
-            reply(encode_fault(error.request_id, error.fault))
-            return
+            send(encode_fault(error.request_id, error.fault))
+            return None
+        return self.answer(message, send)
+
+    def answer(self, message: Message, send: Send) -> Call | None:
+        """Take a decoded message and return the call that runs on, if it started one. Replies as `receive` does."""
         params = message.params if message.params is not UNSET else Params()
         if message.method is UNSET:
-            return  # a response, and we never ask anything
+            return None  # a response, and we never ask anything
         if message.id is UNSET:
             if message.method == "notifications/cancelled" and params.request_id is not UNSET:
                 self._cancel(params.request_id)
-            return
+            return None
         try:
-            result = self._answer(message.id, message.method, params, reply)
+            result = self._result(message.id, message.method, params, send)
         except RpcFault as fault:
-            reply(encode_fault(message.id, fault))
-            return
-        if result is not None:
-            reply(encode_result(message.id, self._shaped(result)))
+            send(encode_fault(message.id, fault))
+            return None
+        if isinstance(result, asyncio.Task):
+            return result
+        send(encode_result(message.id, self._shaped(result)))
+        return None
 
-    def _answer(self, request_id: RequestId, method: str, params: Params, reply: Reply) -> dict[str, Any] | None:
-        """Return the result, or None when the call runs on and replies by itself."""
+    def _result(self, request_id: RequestId, method: str, params: Params, send: Send) -> dict[str, Any] | Call:
+        """Return the result, or the call that runs on and replies by itself."""
         if method == "initialize":
             return self._initialize(params)
         self._settle_era(method, params)
         if method == "tools/call":
-            return self._call(request_id, params, reply)
+            return self._call(request_id, params, send)
         if method == "tools/list":
             if params.cursor is not UNSET and params.cursor is not None:
                 raise RpcFault(INVALID_PARAMS, "Unknown cursor: this list has one page")
-            return self._cacheable({"tools": self._definitions})
+            return self._cacheable({"tools": [tool.definition() for tool in self._server.tools.values()]})
         if method == "ping" and self._version != MODERN_VERSION:
             return {}
         if method == "server/discover" and self._version == MODERN_VERSION:
@@ -157,7 +176,7 @@ class Connection:
             data["requested"] = requested
         return RpcFault(UNSUPPORTED_VERSION, "Unsupported protocol version", data)
 
-    def _call(self, request_id: RequestId, params: Params, reply: Reply) -> dict[str, Any] | None:
+    def _call(self, request_id: RequestId, params: Params, send: Send) -> dict[str, Any] | Call:
         if params.name is UNSET:
             raise RpcFault(INVALID_PARAMS, "Invalid params: `name` is missing")
         tool = self._server.tools.get(params.name)
@@ -166,33 +185,33 @@ class Connection:
         try:
             arguments = tool.arguments(None if params.arguments is UNSET else params.arguments)
             if tool.inline:
-                return _succeeded(tool.call(arguments))
+                return succeeded(tool.call(arguments))
         except Exception as error:  # noqa: BLE001 - whatever a tool raises is that call's result, never the server's end
-            return _failed(tool, error)
+            return failed(tool, error)
         if request_id in self._calls:
             raise RpcFault(INVALID_REQUEST, "This id belongs to a request that still runs")
         if len(self._calls) >= SERVER_CALLS_MAX:
             raise RpcFault(OVERLOADED, f"More than {SERVER_CALLS_MAX} calls run at once")
-        task = asyncio.get_running_loop().create_task(self._run(tool, arguments, request_id, reply))
-        self._calls[request_id] = task
-        task.add_done_callback(lambda _: self._calls.pop(request_id, None))
-        return None
+        call = asyncio.get_running_loop().create_task(self._run(tool, arguments, request_id, send))
+        self._calls[request_id] = call
+        call.add_done_callback(lambda _: self._calls.pop(request_id, None))
+        return call
 
-    async def _run(self, tool: Tool, arguments: dict[str, Any], request_id: RequestId, reply: Reply) -> None:
+    async def _run(self, tool: Tool, arguments: dict[str, Any], request_id: RequestId, send: Send) -> None:
         try:
             if tool.is_async:
-                result = _succeeded(await tool.call(arguments))
+                result = succeeded(await tool.call(arguments))
             else:
-                result = _succeeded(await asyncio.to_thread(tool.call, arguments))
+                result = succeeded(await asyncio.to_thread(tool.call, arguments))
         except Exception as error:  # noqa: BLE001 - as above
-            result = _failed(tool, error)
-        reply(encode_result(request_id, self._shaped(result)))
+            result = failed(tool, error)
+        send(encode_result(request_id, self._shaped(result)))
 
     def _cancel(self, request_id: RequestId) -> None:
         # A cancelled request gets no reply. A function in a thread runs to its end; its result is dropped.
-        task = self._calls.get(request_id)
-        if task is not None:
-            task.cancel()
+        call = self._calls.get(request_id)
+        if call is not None:
+            call.cancel()
 
     def _described(self, result: dict[str, Any]) -> dict[str, Any]:
         result["capabilities"] = self._capabilities
@@ -212,26 +231,3 @@ class Connection:
             result["resultType"] = "complete"
             result["_meta"] = {SERVER_INFO_META: self._info}
         return result
-
-
-def _succeeded(value: Any) -> dict[str, Any]:
-    if isinstance(value, ToolOutput):
-        return {"content": [{"type": "text", "text": value.text}], "structuredContent": value.structured}
-    if isinstance(value, msgspec.Struct):
-        value = msgspec.to_builtins(value, str_keys=True)
-        return {"content": [{"type": "text", "text": msgspec.json.encode(value).decode()}], "structuredContent": value}
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return {"content": [{"type": "text", "text": text}], "structuredContent": {"result": value}}
-
-
-def _failed(tool: Tool, error: Exception) -> dict[str, Any]:
-    if isinstance(error, ToolRefused):
-        code, message = error.code, error.message
-    else:
-        _log.error("the tool %s failed", tool.name, exc_info=error)
-        code, message = "internal", "The tool failed."
-    return {
-        "content": [{"type": "text", "text": message}],
-        "structuredContent": {"error": {"code": code, "message": message}},
-        "isError": True,
-    }

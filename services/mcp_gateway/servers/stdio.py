@@ -10,7 +10,7 @@ from typing import cast
 from services.mcp_gateway.limits import MIB, SERVER_DRAIN_SECONDS, SERVER_MESSAGE_MAX_BYTES
 from services.mcp_gateway.servers.base import ToolServer
 from services.mcp_gateway.servers.connection import Connection
-from services.mcp_gateway.servers.wire import INVALID_REQUEST, RpcFault, encode_fault
+from services.mcp_gateway.servers.wire import INVALID_REQUEST, Reply, RpcFault, encode_fault
 
 
 class _Lines(asyncio.Protocol):
@@ -56,7 +56,7 @@ class _Lines(asyncio.Protocol):
         if self._skipping:
             self._skipping = False
         elif line:
-            self._connection.receive(line)
+            self._connection.receive(line, self._output.send)
 
 
 class _FileOutput:
@@ -65,8 +65,8 @@ class _FileOutput:
     def __init__(self, descriptor: int) -> None:
         self._file = os.fdopen(descriptor, "wb")
 
-    def send(self, message: bytes) -> None:
-        self._file.write(message + b"\n")
+    def send(self, reply: Reply) -> None:
+        self._file.write(reply.data + b"\n")
 
     async def flush(self) -> None:
         self._file.close()
@@ -95,9 +95,9 @@ class _PipeOutput(asyncio.Protocol):
         if self.source is not None and not self.source.is_closing():
             self.source.resume_reading()
 
-    def send(self, message: bytes) -> None:
+    def send(self, reply: Reply) -> None:
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(message + b"\n")
+            self._transport.write(reply.data + b"\n")
 
     async def flush(self) -> None:
         """Close stdout after everything that was sent has left."""
@@ -116,7 +116,7 @@ async def _serve(server: ToolServer, protocol_output: int) -> None:
         output = _FileOutput(protocol_output)
     else:
         _, output = await loop.connect_write_pipe(_PipeOutput, os.fdopen(protocol_output, "wb", buffering=0))
-    connection = Connection(server, output.send)
+    connection = Connection(server)
     lines = _Lines(connection, output)
     if stat.S_ISREG(os.fstat(0).st_mode):
         while chunk := os.read(0, MIB):

@@ -1,6 +1,7 @@
 """What a bundled server reads from the wire, and how its replies are written. JSON-RPC 2.0, both MCP eras."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -15,7 +16,9 @@ METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
 INTERNAL_ERROR = -32603
 OVERLOADED = -32000  # of the range that implementations define for themselves
+HEADER_MISMATCH = -32020
 UNSUPPORTED_VERSION = -32022
+REQUEST_CANCELLED = -32800  # LSP's code for it, and what the official servers use where HTTP wants some answer
 
 SERVER_INFO_META = "io.modelcontextprotocol/serverInfo"
 
@@ -60,6 +63,16 @@ class Message(msgspec.Struct):
 class _Envelope(msgspec.Struct):
     id: RequestId | UnsetType = UNSET
     method: str | UnsetType = UNSET
+
+
+class Reply(NamedTuple):
+    """One message for the client, or one batch of them. `fault` is the error's code if it is a refusal."""
+
+    data: bytes
+    fault: int | None = None
+
+
+Send = Callable[[Reply], None]
 
 
 class RpcFault(Exception):
@@ -123,12 +136,12 @@ def _undecodable(line: bytes, why: str) -> UndecodableMessage:
     return UndecodableMessage(envelope.id, RpcFault(INVALID_PARAMS, f"Invalid params: {why}"))
 
 
-def encode_result(request_id: RequestId, result: dict[str, Any]) -> bytes:
-    return _encode({"jsonrpc": "2.0", "id": request_id, "result": result})
+def encode_result(request_id: RequestId, result: dict[str, Any]) -> Reply:
+    return Reply(_encode({"jsonrpc": "2.0", "id": request_id, "result": result}))
 
 
-def encode_fault(request_id: RequestId | None, fault: RpcFault) -> bytes:
+def encode_fault(request_id: RequestId | None, fault: RpcFault) -> Reply:
     error: dict[str, Any] = {"code": fault.code, "message": fault.message}
     if fault.data is not None:
         error["data"] = fault.data
-    return _encode({"jsonrpc": "2.0", "id": request_id, "error": error})
+    return Reply(_encode({"jsonrpc": "2.0", "id": request_id, "error": error}), fault.code)

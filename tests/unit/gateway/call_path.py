@@ -10,17 +10,19 @@ from uuid import UUID, uuid4
 from services.mcp_gateway.app.calls import ToolCalls
 from services.mcp_gateway.app.ports import Caller, KnownTool, ToolAnswer
 from services.mcp_gateway.app.relay import Relay
+from services.mcp_gateway.app.trust import Trust
 from services.mcp_gateway.domain.call import CallOutcome, CallRequest
 from services.mcp_gateway.domain.server import Server, ServerConfig, ServerDefinition
 from services.mcp_gateway.entry.consumer import ToolTasks
 from shared.bus.tasks import Task, TaskResult, task_id_of
 from shared.scope import TenantScope
 from tests.unit.gateway.call_log import CallLog, recording
+from tests.unit.gateway.pins_in_memory import PinsInMemory
 
 TENANT = uuid4()
 SCOPE = TenantScope(TENANT, "tester")
 NOW = dt.datetime.now(dt.UTC)
-ACTS, READS, RESUMES, GUARDED = "acts", "reads", "resumes", "guarded"
+ACTS, READS = "acts", "reads"
 
 
 def server_with(config: ServerConfig) -> Server:
@@ -28,8 +30,15 @@ def server_with(config: ServerConfig) -> Server:
     return Server(TENANT, uuid4(), definition, "active", 1, 1, NOW, NOW)
 
 
+def listed(name: str, **more: Any) -> KnownTool:
+    return KnownTool.of({"name": name, "inputSchema": {}, "annotations": {"readOnlyHint": name == READS}, **more})
+
+
 class Upstream:
-    """A server with tools of several kinds. `calls` are the seconds that each call was given, `callers` who made it."""
+    """A server with a tool that acts and one that reads.
+
+    `calls` are the seconds that each call was given, `callers` who made it.
+    """
 
     def __init__(self) -> None:
         self.calls: list[float] = []
@@ -37,17 +46,17 @@ class Upstream:
         self.start_failure: Exception | None = None
         self.starting = 0.0
         self.answer: Callable[[], dict[str, Any]] = lambda: {"done": True}
+        self.listing = {ACTS: listed(ACTS), READS: listed(READS)}
+
+    def describes(self, tool: KnownTool) -> None:
+        """List this tool from now on, in place of the one of its name."""
+        self.listing = {**self.listing, tool.name: tool}
 
     async def tools(self, _: Server) -> dict[str, KnownTool]:
         await asyncio.sleep(self.starting)
         if self.start_failure is not None:
             raise self.start_failure
-        return {
-            ACTS: KnownTool(ACTS, {}, {}, "hash", repeatable=False),
-            READS: KnownTool(READS, {}, {}, "hash", repeatable=True),
-            RESUMES: KnownTool(RESUMES, {}, {}, "hash", repeatable=False, resumes=True),
-            GUARDED: KnownTool(GUARDED, {}, {}, "hash", repeatable=False, needs="workflows:execute"),
-        }
+        return self.listing
 
     async def call(
         self,
@@ -80,7 +89,11 @@ class Gateway:
         self.upstream = Upstream()
         self.log = CallLog()
         self.records = recording(self.log)
-        self.calls = ToolCalls(self, self.upstream, self.records, lambda _, __, ___: None, lambda _, __: None)
+        self.pins = PinsInMemory()
+        self.trust = Trust(self.upstream, self.pins)
+        self.calls = ToolCalls(
+            self, self.upstream, self.trust, self.records, lambda _, __, ___: None, lambda _, __: None
+        )
 
     async def find(self, _: TenantScope, __: str) -> Server:
         return self.server

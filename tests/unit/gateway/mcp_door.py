@@ -11,8 +11,9 @@ import msgspec
 from services.mcp_gateway.app.calls import ToolCalls
 from services.mcp_gateway.app.changes import Change, Changes
 from services.mcp_gateway.app.offers import Offers
-from services.mcp_gateway.app.ports import KnownTool, ServerFacts, ToolAnswer
+from services.mcp_gateway.app.ports import Caller, KnownTool, ServerFacts, ToolAnswer
 from services.mcp_gateway.app.relay import Client, Relay
+from services.mcp_gateway.app.trust import Trust
 from services.mcp_gateway.domain.rpc import RpcError, RpcFailed
 from services.mcp_gateway.domain.server import Server, ServerConfig
 from services.mcp_gateway.entry.mcp.endpoint import McpEndpoint
@@ -28,6 +29,7 @@ from shared.errors import NotFound, Unauthenticated
 from shared.scope import TenantScope
 from tests.unit.gateway.call_log import CallLog, recording
 from tests.unit.gateway.call_path import server_with
+from tests.unit.gateway.pins_in_memory import PinsInMemory
 
 TENANTS = {"ap_test_one": uuid4(), "ap_test_two": uuid4()}
 META = {
@@ -66,7 +68,13 @@ class Asking:
         }
 
     async def call(
-        self, _: Server, tool: str, arguments: dict[str, Any], __: float, relay: Relay | None = None
+        self,
+        _: Server,
+        tool: str,
+        arguments: dict[str, Any],
+        __: float,
+        relay: Relay | None = None,
+        caller: Caller | None = None,
     ) -> ToolAnswer:
         self.calls += 1
         self.begun.set()
@@ -121,7 +129,8 @@ class Door:
         self.changes = Changes()
         self.sessions = Sessions()
         self.held = HeldCalls()
-        calls = ToolCalls(self, self.upstream, recording(self.log), lambda _, __, ___: None, lambda _, __: None)
+        trust = Trust(self.upstream, PinsInMemory())
+        calls = ToolCalls(self, self.upstream, trust, recording(self.log), lambda _, __, ___: None, lambda _, __: None)
         offers = Offers(self._servers, self._tools, self.upstream)
         self.changes.listen_to_all(offers.forget)
         methods = Methods(offers, self.upstream, CallTool(offers, calls))

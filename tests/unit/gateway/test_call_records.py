@@ -1,25 +1,41 @@
 """What waits to be recorded is bounded, survives an outage, and is written once."""
 
 import asyncio
+from collections.abc import Callable
 from uuid import UUID, uuid4
 
 import pytest
 
+from services.mcp_gateway.adapters.records import CallRecords
 from services.mcp_gateway.app.ports import CallUnit
 from shared.errors import Unavailable
 from shared.eventstore.errors import ConcurrentAppend
 from shared.eventstore.event import NewEvent
+from shared.tail.waker import Waker
 from tests.unit.gateway.call_log import BAD, CallLog, recording
 
 TENANT = uuid4()
 
 
+GATHER = "services.mcp_gateway.adapters.records.RECORDS_GATHER_SECONDS"
 RETRY = "services.mcp_gateway.adapters.records.RECORD_RETRY_SECONDS"
 
 
 def unit(call: UUID | None = None, size: int = 10, data: bytes = b"{}") -> CallUnit:
     event = NewEvent(TENANT, call or uuid4(), 1, "mcp.tool-call-requested.v1", data, b"{}")
     return CallUnit([event], (TENANT, event.stream_id, *[None] * 13), size)
+
+
+async def turns() -> None:
+    """Let all that is ready be done, and what that makes ready."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def until(what: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not what():
+            await asyncio.sleep(0)
 
 
 async def test_many_calls_share_a_commit_and_the_end_waits_for_all() -> None:
@@ -31,6 +47,34 @@ async def test_many_calls_share_a_commit_and_the_end_waits_for_all() -> None:
     assert sum(log.commits) == 50
     assert len(log.commits) <= 2
     assert (records.pending, records.pending_bytes) == (0, 0)
+
+
+@pytest.mark.parametrize("hurried_by", ["settled", "write", "write_surely", "close", "the clock"])
+async def test_calls_that_follow_one_another_wait_a_little_for_a_commit_of_theirs(
+    monkeypatch: pytest.MonkeyPatch, hurried_by: str
+) -> None:
+    monkeypatch.setattr(GATHER, 0.05 if hurried_by == "the clock" else 60.0)
+    log = CallLog()
+    records = recording(log)
+    records.write_later(unit())
+    await until(lambda: log.commits == [1])
+    for _ in range(5):
+        records.write_later(unit())
+        await turns()
+    if hurried_by != "the clock":  # which does not wait for a slow machine
+        assert (log.commits, records.pending, records.pending_bytes) == ([1], 5, 50)
+    if hurried_by == "settled":
+        await records.settled(TENANT)
+    elif hurried_by == "write":
+        await records.write(unit())
+    elif hurried_by == "write_surely":
+        await records.write_surely(unit(), 10)
+    elif hurried_by == "close":
+        await records.close()
+    await until(lambda: records.pending == 0)
+    assert sum(log.commits) == (7 if hurried_by.startswith("write") else 6)
+    assert records.pending_bytes == 0
+    await records.close()
 
 
 @pytest.mark.parametrize(("pending_max", "bytes_max"), [(3, 10_000), (100, 30)])
@@ -98,6 +142,21 @@ async def test_what_must_be_on_disk_first_says_that_the_database_is_away() -> No
     with pytest.raises(Unavailable) as refused:
         await records.write(unit())
     assert refused.value.retry_after == 1
+    await records.close()
+
+
+async def test_only_the_end_of_a_call_wakes_who_tells_the_world() -> None:
+    waker = Waker("mcp_gateway")
+    records = CallRecords(CallLog(), CallLog(), waker)  # type: ignore[arg-type]
+    records.start()
+    with waker.listener(facts=True) as facts, waker.listener() as everything:
+        call = uuid4()
+        await records.write(unit(call))
+        assert everything._event.is_set()
+        assert not facts._event.is_set()
+        ended = NewEvent(TENANT, call, 2, "mcp.tool-call-completed.v1", b"{}", b"{}")
+        await records.write_surely(CallUnit([ended], (TENANT, call, *[None] * 13), 10), 10)
+        assert facts._event.is_set()
     await records.close()
 
 

@@ -10,6 +10,8 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
+from tests.fixtures.mcp_servers.by_http import served
+
 ROOT = Path(__file__).resolve().parents[3]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
@@ -32,6 +34,9 @@ async def test_the_server_and_its_test_work_as_they_are_written(tmp_path: Path) 
     assert tested.returncode == 0, tested.stdout
     parameters = StdioServerParameters(command=sys.executable, args=[str(tmp_path / "weather.py")], env=ENVIRONMENT)
     async with Client(stdio_client(parameters)) as sdk:
+        answer = await sdk.call_tool("greet", {"name": "Ada"})
+        assert answer.structured_content == {"result": "Hello, Ada!"}
+    async with served(str(tmp_path / "weather.py"), PYTHONPATH=str(ROOT)) as server, Client(server.url) as sdk:
         answer = await sdk.call_tool("greet", {"name": "Ada"})
         assert answer.structured_content == {"result": "Hello, Ada!"}
 

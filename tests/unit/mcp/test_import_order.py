@@ -5,17 +5,21 @@ from pathlib import Path
 
 import services.mcp_gateway.servers as package
 
-MODULES = {path.stem: path for path in Path(package.__path__[0]).glob("*.py") if path.stem != "__init__"}
+FOLDER = Path(package.__path__[0])
+MODULES = {
+    ".".join((package.__name__, *path.relative_to(FOLDER).with_suffix("").parts)): path
+    for path in FOLDER.rglob("*.py")
+    if path.stem != "__init__"
+}
 
 
 def known_by(module: str) -> set[str]:
     """Return the modules of the package that one imports, wherever in it."""
-    named = {
-        node.module
-        for node in ast.walk(ast.parse(MODULES[module].read_text()))
-        if isinstance(node, ast.ImportFrom) and node.module is not None
-    }
-    return {name.rpartition(".")[2] for name in named if name.startswith(f"{package.__name__}.")}
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found & MODULES.keys()
 
 
 def test_no_module_knows_itself_by_way_of_others() -> None:

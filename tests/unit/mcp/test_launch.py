@@ -1,21 +1,27 @@
 """What a deployment lets be started, and with which environment."""
 
+import datetime as dt
 import os
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 import msgspec
 import pytest
 
+from services.mcp_gateway.adapters.launching import Launcher
 from services.mcp_gateway.adapters.mcp.launch import (
     CommandAllowList,
     HttpLaunch,
     LaunchSpec,
+    SseLaunch,
     StdioLaunch,
     bundled,
     environment,
 )
+from services.mcp_gateway.domain.server import Server, ServerConfig, ServerDefinition, ServerType, check_definition
 from services.mcp_gateway.errors import CommandNotAllowed, ServerUnavailable
+from shared.errors import Unprocessable
 
 
 def test_an_entry_allows_what_begins_with_it() -> None:
@@ -93,3 +99,19 @@ def test_launch_specs_are_data() -> None:
         assert msgspec.json.decode(msgspec.json.encode(spec), type=LaunchSpec) == spec
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(b'{"transport": "stdio", "command": "x", "shell": true}', type=LaunchSpec)
+
+
+@pytest.mark.parametrize(("server_type", "kind"), [("streamable_http", HttpLaunch), ("sse", SseLaunch)])
+def test_a_server_elsewhere_is_reached_as_its_type_says(server_type: ServerType, kind: type[HttpLaunch]) -> None:
+    config = ServerConfig(headers={"X-Key": "k"})
+    definition = ServerDefinition("x", "x", server_type, url="https://example.org/mcp", config=config)
+    check_definition(definition)
+    launcher = Launcher([], frozenset(), Path("/tenants"))
+    launcher.check(definition)
+    now = dt.datetime.now(dt.UTC)
+    launch = launcher.launch_of(Server(uuid4(), uuid4(), definition, "active", 1, 1, now, now))
+    assert type(launch) is kind
+    assert launch == kind("https://example.org/mcp", {"X-Key": "k"})
+    assert msgspec.json.decode(msgspec.json.encode(launch), type=LaunchSpec) == launch
+    with pytest.raises(Unprocessable):
+        launcher.check(msgspec.structs.replace(definition, config=ServerConfig(headers={"Host": "x"})))

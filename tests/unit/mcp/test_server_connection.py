@@ -23,11 +23,11 @@ class Peer:
 
     def __init__(self, server: ToolServer) -> None:
         self.received: list[Any] = []
-        self.connection = Connection(server, lambda line: self.received.append(json.loads(line)))
+        self.connection = Connection(server)
         self._id = 0
 
     def raw(self, line: str) -> None:
-        self.connection.receive(line.encode())
+        self.connection.receive(line.encode(), lambda reply: self.received.append(json.loads(reply.data)))
 
     def request(self, method: str, params: dict[str, Any] | None = None, **fields: Any) -> None:
         self._id += 1

@@ -15,7 +15,7 @@ from services.mcp_gateway.adapters.mcp.model import (
     ToolDefinition,
     ToolResult,
 )
-from services.mcp_gateway.adapters.mcp.place import PoolBounds, SessionKey
+from services.mcp_gateway.adapters.mcp.place import Place, PoolBounds, SessionKey
 from services.mcp_gateway.adapters.mcp.pool import SessionPool
 from services.mcp_gateway.app.relay import Era, Relay
 from services.mcp_gateway.errors import CommandNotAllowed, ServerBusy, ServerDied, ServerUnavailable
@@ -351,3 +351,9 @@ async def test_notices_come_with_the_key_of_their_session(opener: Opener) -> Non
     async with SessionPool(opener, on_notice=lambda *notice: notices.append(notice)) as pool:
         await pool.session(one, LAUNCH)
     assert notices == [(one, "notifications/tools/list_changed", None)]
+
+
+async def test_the_time_of_a_start_is_no_idle_time() -> None:
+    place = Place(SessionKey(TENANT, uuid4(), 1), LAUNCH, PoolBounds(), 100.0, None)
+    place.started(MemorySession(), now=130.0)
+    assert place.last_used == 130.0

@@ -189,3 +189,20 @@ def test_a_line_that_comes_in_drops_is_not_copied_for_each() -> None:
     assert time.perf_counter() - began < 1
     (event,) = parser.feed(b"\n\n")
     assert len(event.data) == 7_005_000
+
+
+def test_an_event_stream_names_its_events() -> None:
+    events = list(EventStreamParser().feed(b"event: endpoint\ndata: /m\n\ndata: a\n\nevent:\ndata: b\n\n"))
+    assert [(event.name, event.data) for event in events] == [("endpoint", b"/m"), ("message", b"a"), ("message", b"b")]
+
+
+@pytest.mark.parametrize("line", [b": comment\n", b"\n", b"data:\n\n", b"data:\n", b"id: 1\n", b"x\n"])
+def test_lines_without_end_are_no_stream(line: bytes) -> None:
+    with pytest.raises(ProtocolViolation, match="lines above the limit"):
+        list(EventStreamParser().feed(line * 100_001))
+
+
+def test_a_stream_that_goes_on_is_no_flood() -> None:
+    parser = EventStreamParser()
+    for _ in range(100):
+        assert len(list(parser.feed(b": comment\n" * 5_000 + b"data: x\n\n"))) == 1

@@ -88,7 +88,11 @@ class HttpLaunch(msgspec.Struct, frozen=True, tag_field="transport", tag="stream
                 raise ValueError(f"the value of the header {name!r} has characters that a header cannot have")
 
 
-LaunchSpec = StdioLaunch | BundledLaunch | HttpLaunch
+class SseLaunch(HttpLaunch, frozen=True, tag="sse", forbid_unknown_fields=True):
+    """A server elsewhere that speaks HTTP with SSE, as of 2024-11-05. `url` is that of its stream."""
+
+
+LaunchSpec = StdioLaunch | BundledLaunch | HttpLaunch | SseLaunch
 
 
 def bundled(name: str, *args: str, env: dict[str, str] | None = None) -> BundledLaunch:

@@ -105,7 +105,7 @@ class Place:
         self.session = session
         self.era = session.era
         self.starts += 1
-        self._started_at = now
+        self._started_at = self.last_used = now  # its first call is still to come, however long the start took
 
     def failed(self, now: float) -> None:
         """Count a failed start or a death. The first retry is immediate; then the wait doubles up to its bound.

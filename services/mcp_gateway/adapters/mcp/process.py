@@ -38,7 +38,7 @@ class LineProcess(asyncio.SubprocessProtocol):
         self,
         label: str,
         *,
-        on_line: Callable[[bytes], None],
+        on_line: Callable[[bytes], object],
         on_flood: Callable[[], None],
         on_end: Callable[[int | None], None],
     ) -> None:
@@ -167,9 +167,13 @@ class LineProcess(asyncio.SubprocessProtocol):
         return bool(done)
 
     def _signal(self, number: signal.Signals) -> None:
-        if self._transport is not None and self._transport.get_returncode() is None:
-            with contextlib.suppress(ProcessLookupError):  # it ended, and the loop has not been told yet
-                self._transport.send_signal(number)
+        if self._transport is None or self._transport.get_returncode() is not None:
+            return
+        pid = self._transport.get_pid()
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):  # it ended, and the loop was not told yet
+            # Looked at without being waited for: the transport's own way takes the exit status from who waits for it.
+            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                os.kill(pid, number)
 
     def _close_pipe(self, descriptor: int) -> None:
         pipe = self._transport.get_pipe_transport(descriptor) if self._transport is not None else None

@@ -188,7 +188,7 @@ class McpSession(ABC):
         """Ask for a sign of life: `ping`, or `server/discover` in the modern era, which has no ping."""
         await self._ask("server/discover" if self._modern else "ping", {}, timeout)
 
-    async def _negotiate(self, order: tuple[Era, Era]) -> None:
+    async def _negotiate(self, order: tuple[Era, ...]) -> None:
         """Open the session in the first era of `order` that the server speaks. Raises `ServerUnavailable`."""
         refusals: list[str] = []
         for era in order:

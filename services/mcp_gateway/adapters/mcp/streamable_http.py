@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import httpx2
@@ -16,6 +16,15 @@ from services.mcp_gateway.adapters.mcp.codec import (
 )
 from services.mcp_gateway.adapters.mcp.event_stream import EventStreamParser
 from services.mcp_gateway.adapters.mcp.following import listening_for, subscribe_all
+from services.mcp_gateway.adapters.mcp.http_client import (
+    UNREACHED,
+    ClientFactory,
+    Overloaded,
+    opened,
+    read,
+    refusal_of,
+    said,
+)
 from services.mcp_gateway.adapters.mcp.http_headers import modern_headers, param_headers_by_tool
 from services.mcp_gateway.adapters.mcp.launch import HttpLaunch
 from services.mcp_gateway.adapters.mcp.model import Opening, ToolDefinition, ToolResult
@@ -37,29 +46,9 @@ from services.mcp_gateway.limits import (
 
 _log = logging.getLogger(__name__)
 
-ClientFactory = Callable[[], httpx2.AsyncClient]
-"""Makes the HTTP client of one session: the place for a guarded transport. The session closes the client."""
-
-_UNREACHED = (
-    httpx2.ConnectError,
-    httpx2.ConnectTimeout,
-    httpx2.PoolTimeout,
-    httpx2.ProxyError,
-    httpx2.UnsupportedProtocol,
-    httpx2.LocalProtocolError,
-    httpx2.InvalidURL,
-)
-_REFUSED_CREDENTIALS = frozenset({401, 403})
-_TRY_LATER = frozenset({429, 503})
-_MAYBE_PASSED_ON = frozenset({503})  # proxies answer so too when the server broke off in the middle of the request
-
 
 class _SessionLost(Exception):
     """The server does not know our session id any more (404): nothing of the request was done."""
-
-
-class _Overloaded(ServerUnavailable):
-    """HTTP 429 or 503: the server, or something on the way to it, has no time for the request."""
 
 
 class HttpSession(McpSession):
@@ -137,7 +126,7 @@ class HttpSession(McpSession):
             await subscribe_all(self._exchange, uris)
             await listening
         except httpx2.HTTPError as error:
-            raise ServerDied(f"The stream of notices broke: {_said(error)}.") from error
+            raise ServerDied(f"The stream of notices broke: {said(error)}.") from error
         finally:
             listening.cancel()
 
@@ -164,8 +153,8 @@ class HttpSession(McpSession):
     ) -> ToolResult:
         try:
             return await super().call_tool(name, arguments, timeout=timeout, relay=relay)
-        except _Overloaded as refusal:
-            if refusal.details["http_status"] not in _MAYBE_PASSED_ON:
+        except Overloaded as refusal:
+            if not refusal.maybe_passed_on:
                 raise
             raise ServerDied(refusal.message, details=refusal.details, retry_after=refusal.retry_after) from refusal
 
@@ -214,10 +203,10 @@ class HttpSession(McpSession):
         except ProtocolViolation:
             self._closed = True
             raise
-        except _UNREACHED as error:
-            raise ServerUnavailable(f"The server cannot be reached: {_said(error)}.") from error
+        except UNREACHED as error:
+            raise ServerUnavailable(f"The server cannot be reached: {said(error)}.") from error
         except httpx2.HTTPError as error:
-            raise ServerDied(f"The connection broke before the answer came: {_said(error)}.") from error
+            raise ServerDied(f"The connection broke before the answer came: {said(error)}.") from error
         if answer.error is not UNSET:
             raise RpcFailed(answer.error)
         if answer.result is UNSET:
@@ -246,7 +235,7 @@ class HttpSession(McpSession):
             resume = {**headers, "last-event-id": events.last_id, "accept": "text/event-stream"}
             try:
                 answer = await self._converse_once(request_id, "GET", None, resume, events)
-            except (_SessionLost, ServerUnavailable, *_UNREACHED) as error:
+            except (_SessionLost, ServerUnavailable, *UNREACHED) as error:
                 # The request itself was taken: nothing that is wrong now may look like a refusal of it.
                 raise ServerDied("The server ended its answer before the result, and gives no rest of it.") from error
         return answer
@@ -261,7 +250,7 @@ class HttpSession(McpSession):
                 self._session_id = response.headers.get("mcp-session-id", self._session_id)
             kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
             if kind == "application/json":
-                answer = decode_incoming(await _read(response, MESSAGE_MAX_BYTES))
+                answer = decode_incoming(await read(response, MESSAGE_MAX_BYTES))
                 if not self._is_answer(answer, request_id):
                     raise ProtocolViolation("The server answered with something that is no response.")
                 return answer
@@ -301,23 +290,14 @@ class HttpSession(McpSession):
     async def _refusal(self, response: httpx2.Response) -> Message:
         """Return the JSON-RPC error that came with the status, or raise what the status means."""
         status = response.status_code
-        details = {"http_status": status}
         if status == 404 and self._session_id is not None:  # noqa: PLR2004 - not found
             raise _SessionLost
-        if status in _REFUSED_CREDENTIALS:
-            raise ServerUnavailable(f"The server refused our credentials (HTTP {status}).", details=details)
-        if status in _TRY_LATER:
-            after = response.headers.get("retry-after", "")
-            raise _Overloaded(
-                f"The server has no time for us now (HTTP {status}).",
-                details=details,
-                retry_after=float(after) if after.isdigit() and len(after) <= 5 else None,  # noqa: PLR2004 - a day
-            )
-        if response.has_redirect_location:
-            raise ServerUnavailable("The server's address redirects elsewhere; set that address.", details=details)
+        refusal = refusal_of(response)
+        if refusal is not None:
+            raise refusal
         if response.headers.get("content-type", "").startswith("application/json"):
             try:
-                answer = decode_incoming(await _read(response, HTTP_ERROR_BODY_MAX_BYTES))
+                answer = decode_incoming(await read(response, HTTP_ERROR_BODY_MAX_BYTES))
             except (ProtocolViolation, ResultTooLarge):
                 _log.debug("the body of an HTTP %d was no JSON-RPC", status)
             else:
@@ -361,30 +341,7 @@ class HttpSession(McpSession):
                 headers["mcp-session-id"] = self._session_id
         return headers
 
-    @asynccontextmanager
-    async def _stream(self, verb: str, body: bytes | None, headers: dict[str, str]) -> AsyncIterator[httpx2.Response]:
-        # Redirects are never followed: the address was checked, where it points to was not.
-        async with self._client.stream(
-            verb, self._url, content=body, headers=headers, follow_redirects=False, timeout=_NO_READ_TIMEOUT
-        ) as response:
-            if response.headers.get("content-encoding", "identity").lower() != "identity":
-                raise ProtocolViolation("The server compressed its answer, which we did not offer to take.")
-            yield response
-
-
-_NO_READ_TIMEOUT = httpx2.Timeout(10.0, read=None)  # the call's own time bounds the reading
-
-
-async def _read(response: httpx2.Response, limit: int) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    async for chunk in response.aiter_raw():
-        size += len(chunk)
-        if size > limit:
-            raise ResultTooLarge(f"The server's answer is larger than {limit} bytes.", details={"limit": limit})
-        parts.append(chunk)
-    return b"".join(parts)
-
-
-def _said(error: Exception) -> str:
-    return str(error)[:200] or type(error).__name__
+    def _stream(
+        self, verb: str, body: bytes | None, headers: dict[str, str]
+    ) -> AbstractAsyncContextManager[httpx2.Response]:
+        return opened(self._client, verb, self._url, body, headers)

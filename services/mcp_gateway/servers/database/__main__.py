@@ -1,20 +1,19 @@
-"""The command line: where the database is, then serve on stdin and stdout."""
+"""The command line: where the database is, then serve it."""
 
-import argparse
 import os
 import sys
 
+from services.mcp_gateway.servers.arguments import command_line
 from services.mcp_gateway.servers.database.address import AddressInvalid, open_database
 from services.mcp_gateway.servers.database.tools import database_server
-from services.mcp_gateway.servers.stdio import serve_stdio
+from services.mcp_gateway.servers.serving import serve
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m services.mcp_gateway.servers.database",
-        description="Serves a PostgreSQL or SQLite database to MCP clients on stdin and stdout, for reading only.",
-        epilog="Give PostgreSQL a login of its own that may read no more than callers may see. Prefer DATABASE_URL: "
-        "everybody on the machine can see a command line.",
+    parser = command_line(
+        "An MCP server for a PostgreSQL or SQLite database, for reading only.\n"
+        "Give PostgreSQL a login of its own that may read no more than callers may see. Prefer DATABASE_URL:\n"
+        "everybody on the machine can see a command line."
     )
     parser.add_argument(
         "--url",
@@ -33,7 +32,7 @@ def main() -> None:
         sys.exit(f"The database file cannot be made: {error.strerror}.")
     # Nothing that a library logs or raises later can repeat what is not there any more.
     os.environ.pop("DATABASE_URL", None)
-    serve_stdio(database_server(database))
+    serve(database_server(database), options)
 
 
 if __name__ == "__main__":

@@ -1,22 +1,19 @@
 """`python -m services.mcp_gateway.servers.filesystem --root FOLDER`."""
 
-import argparse
 import os
 import sys
 
+from services.mcp_gateway.servers.arguments import command_line
 from services.mcp_gateway.servers.filesystem.beneath import Root
 from services.mcp_gateway.servers.filesystem.server import filesystem_server
-from services.mcp_gateway.servers.stdio import serve_stdio
+from services.mcp_gateway.servers.serving import serve
 
 ROOT = "FILESYSTEM_ROOT"
 
 
 def main() -> None:
-    """Serve until stdin ends."""
-    parser = argparse.ArgumentParser(
-        prog="python -m services.mcp_gateway.servers.filesystem",
-        description="An MCP server (stdio) for the files beneath one folder.",
-    )
+    """Serve the folder that the command line names."""
+    parser = command_line("An MCP server for the files beneath one folder: read, write, list, search.")
     parser.add_argument("--root", default=os.environ.get(ROOT), help=f"the folder to serve (or the variable {ROOT})")
     parser.add_argument("--create", action="store_true", help="make the folder if it is missing")
     options = parser.parse_args()
@@ -28,7 +25,7 @@ def main() -> None:
         root = Root(options.root)
     except OSError as error:
         sys.exit(f"The folder {options.root} cannot be served: {error.strerror}.")
-    serve_stdio(filesystem_server(root))
+    serve(filesystem_server(root), options)
 
 
 main()
