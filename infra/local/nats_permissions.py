@@ -30,8 +30,15 @@ _OWN: dict[str, Rights] = {
         answers=True,
     ),
     "mcp_gateway": Rights(
-        publish=("results.*",),
-        subscribe=("commands.mcp.>",),
+        publish=(
+            "results.*",
+            # Workflows are tools too: it starts and cancels them, and asks where they stand.
+            "commands.workflow.start-execution",
+            "commands.workflow.control-execution",
+            "queries.workflow.*",
+            "notices.mcp_gateway.*",
+        ),
+        subscribe=("commands.mcp.>", "answers.mcp_gateway.>", "notices.mcp_gateway.*"),
         answers=True,
     ),
     "workflow": Rights(
@@ -45,7 +52,7 @@ _OWN: dict[str, Rights] = {
             # Answers to commands that lay in a stream: the grant to answer is for requests that come directly.
             "answers.>",
         ),
-        subscribe=("commands.workflow.>", "results.*", "answers.workflow.>"),
+        subscribe=("commands.workflow.>", "queries.workflow.*", "results.*", "answers.workflow.>"),
         answers=True,
     ),
     # What they will say to others is added with what says it.

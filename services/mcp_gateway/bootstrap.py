@@ -1,6 +1,7 @@
 """Wires the MCP gateway."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -8,6 +9,8 @@ from faststream.nats import NatsMessage
 
 from services.mcp_gateway.adapters.catalogue import PostgresShelf
 from services.mcp_gateway.adapters.configs import Configs
+from services.mcp_gateway.adapters.execution_events import ExecutionEvents
+from services.mcp_gateway.adapters.exposed import ExposedWorkflows
 from services.mcp_gateway.adapters.health_changes import HealthChanges
 from services.mcp_gateway.adapters.known_servers import known_servers
 from services.mcp_gateway.adapters.launching import BUNDLED_SERVERS, Launcher, read_commands
@@ -15,11 +18,15 @@ from services.mcp_gateway.adapters.mcp.arguments import ArgumentValidator
 from services.mcp_gateway.adapters.pins import PostgresPins
 from services.mcp_gateway.adapters.records import CallRecords
 from services.mcp_gateway.adapters.registry import Registry
+from services.mcp_gateway.adapters.routing import RoutedUpstreams
 from services.mcp_gateway.adapters.upstreams import PooledUpstreams
 from services.mcp_gateway.adapters.views import Views
+from services.mcp_gateway.adapters.workflow_service import WorkflowService
+from services.mcp_gateway.adapters.workflow_tools import WorkflowTools
 from services.mcp_gateway.app.calls import ToolCalls
 from services.mcp_gateway.app.catalogue import Catalogue
 from services.mcp_gateway.app.changes import Change, Changes
+from services.mcp_gateway.app.exposing import Exposing
 from services.mcp_gateway.app.health import Healths
 from services.mcp_gateway.app.health_checks import HealthChecks
 from services.mcp_gateway.app.offers import Offers, ToolsOf
@@ -30,12 +37,14 @@ from services.mcp_gateway.app.sightings import Sightings
 from services.mcp_gateway.app.trust import Trust
 from services.mcp_gateway.config import McpGatewaySettings
 from services.mcp_gateway.domain.events import CATALOGUE
-from services.mcp_gateway.domain.server import Server
+from services.mcp_gateway.domain.platform_servers import PLATFORM_SERVERS, WORKFLOWS
+from services.mcp_gateway.domain.server import PLATFORM, Server
 from services.mcp_gateway.entry.api import Parts, make_api
 from services.mcp_gateway.entry.consumer import SUBJECT, ToolTasks
 from services.mcp_gateway.entry.mcp.assembly import make_endpoint
 from services.mcp_gateway.entry.mcp.endpoint import Paths
 from services.mcp_gateway.entry.servers_api import Gateway
+from services.mcp_gateway.entry.workflow_facts import ToolNotices, fact_consumers
 from services.mcp_gateway.limits import HELD_CONNECTIONS
 from services.mcp_gateway.metrics import Metrics
 from shared.bus.broker import whole_message
@@ -45,6 +54,7 @@ from shared.limits import TASKS_HELD_MAX
 from shared.net.guard import parse_allowed_hosts
 from shared.runtime import Runtime, open_runtime
 from shared.scope import TenantScope
+from shared.tail.leader import lead
 
 NAME = "mcp_gateway"
 
@@ -62,25 +72,34 @@ async def run(settings: McpGatewaySettings) -> None:
         rt.background("mcp health changes", health_changes.run)
         healths = Healths(health_changes.announce)
         changes = Changes()
-        upstreams = PooledUpstreams(launcher, healths, changes.tell)
-        async with upstreams.pool:
-            await _serve(rt, settings, launcher, upstreams, healths, changes, metrics)
+        pooled = PooledUpstreams(launcher, healths, changes.tell)
+        async with pooled.pool:
+            await _serve(rt, settings, launcher, pooled, healths, changes, metrics)
 
 
 async def _serve(
     rt: Runtime,
     settings: McpGatewaySettings,
     launcher: Launcher,
-    upstreams: PooledUpstreams,
+    pooled: PooledUpstreams,
     healths: Healths,
     changes: Changes,
     metrics: Metrics,
 ) -> None:
-    bundled = [server.definition() for server in BUNDLED_SERVERS.values()]
+    bundled = [*(server.definition() for server in BUNDLED_SERVERS.values()), *PLATFORM_SERVERS]
     registry = Registry(rt.tenants, bundled, rt.waker.wake)
     writing = KeptConnections(rt.worker_pool)
     records = CallRecords(rt.log, writing, rt.waker)
     views = Views(rt.tenants)
+    workflow_service = WorkflowService(rt.client)
+    exposed = ExposedWorkflows(rt.tenants, rt.worker_pool)
+    workflow_tools = WorkflowTools(
+        exposed,
+        workflow_service,
+        ExecutionEvents(rt.client),
+        on_changed=lambda tenant_id, _: changes.tell(tenant_id, Change("tools")),
+    )
+    upstreams = RoutedUpstreams(pooled, {WORKFLOWS.slug: workflow_tools})
     configs = Configs(rt.tenants, rt.waker.wake)
     policies = Policies(configs)
     trust = Trust(upstreams, PostgresPins(rt.tenants, rt.waker.wake), metrics.observe_pins)
@@ -94,7 +113,7 @@ async def _serve(
     changes.listen_to_all(offers.forget)
     metrics.watch(
         records_pending=lambda: records.pending,
-        sessions_alive=lambda: sum(state.alive for state in upstreams.pool.states()),
+        sessions_alive=lambda: sum(state.alive for state in pooled.pool.states()),
         left_alone=lambda: healths.left_alone,
     )
 
@@ -104,7 +123,9 @@ async def _serve(
         changes.tell(tenant_id, Change("tools"), Change("prompts"), Change("resources"))
 
     rt.work_on(SUBJECT, ToolTasks(calls).do, concurrency=TASKS_HELD_MAX)
-    rt.background("mcp health checks", HealthChecks(upstreams, sightings).run)
+    rt.background("mcp health checks", HealthChecks(pooled, sightings).run)
+    notices = ToolNotices(rt.client, workflow_tools.changed)
+    _expose_workflows(rt, Exposing(exposed, workflow_service, notices.tell))
     _hear_of_changes(rt, forget)
     rt.relay(CATALOGUE.public_types)
     records.start()
@@ -114,14 +135,25 @@ async def _serve(
     catalogue = Catalogue(PostgresShelf(rt.tenants, rt.waker.wake), known_servers(bundled), launcher)
     parts = Parts(gateway, trust, configs, calls, records, catalogue, profiles)
     endpoint = make_endpoint(rt, calls, offers, upstreams, changes, profiles, settings.mcp_gateway_public_hosts)
-    await rt.serve(Paths(endpoint, make_api(rt, parts)))
+
+    async def listen() -> None:
+        await workflow_service.listen()
+        await notices.listen()
+
+    await rt.serve(Paths(endpoint, make_api(rt, parts)), before_consuming=listen)
 
 
-def _tools_of(profiles: Profiles, trust: Trust, upstreams: PooledUpstreams) -> ToolsOf:
+def _expose_workflows(rt: Runtime, exposing: Exposing) -> None:
+    for consumer in fact_consumers(exposing):
+        rt.consume(consumer)
+    rt.background("exposed workflows", partial(lead, rt.worker_pool, "exposed workflows", exposing.run))
+
+
+def _tools_of(profiles: Profiles, trust: Trust, upstreams: RoutedUpstreams) -> ToolsOf:
     async def tools(scope: TenantScope, server: Server, profile: str | None) -> Iterable[KnownTool]:
         policy = (await profiles.resolve(scope, profile)).policies[server.id]
         session = upstreams.state(server)
-        if session is None or not session.alive:
+        if server.definition.server_type != PLATFORM and (session is None or not session.alive):
             offered = await trust.offered(scope, server)
         else:
             vetted = (await trust.tools(scope, server)).values()

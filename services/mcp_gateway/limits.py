@@ -126,6 +126,22 @@ DISCOVER_AT_ONCE = 8
 HEALTH_CHECK_SECONDS = 10.0
 TOOLS_FRESH_SECONDS = 300.0
 
+# Workflows as tools.
+WORKFLOW_WAIT_SECONDS = 25.0  # a call waits so long for the end: below the 30 s or more that clients wait for an answer
+WORKFLOW_RESULT_SECONDS_MAX = 300.0  # for whoever asks for a result
+WORKFLOW_ANSWER_SECONDS = 0.5  # of a call's time are kept for its answer
+WORKFLOW_BEGIN_SECONDS = 5.0  # who asks for a result waits so long for an execution that is not there
+WORKFLOW_PROGRESS_SECONDS = 0.5  # between two looks at an execution whose caller wants to hear of progress
+WORKFLOW_LOOK_SECONDS = 2.0  # the same for other callers: its end is told, so that this is for what was not heard
+WORKFLOW_LOOK_SECONDS_MAX = 5.0  # looks become so rare
+EXPOSED_CACHE_SECONDS = 5.0
+EXPOSED_TENANTS_CACHED = 1_000
+EXPOSED_BYTES_MAX = 8 * MIB  # of a tenant's tools; the one that passes it is still listed
+EXPOSED_LOOK_SECONDS = 60.0  # between two comparisons with what the workflow service has
+EXPOSED_RETRY_SECONDS = 2.0
+EXPOSED_FACTS_IN_FLIGHT = 64
+EXPOSED_FACT_RETRY_SECONDS = 1.0
+
 # The MCP endpoint.
 FOLLOW_SECONDS = 86_400.0
 FOLLOW_RETRY_SECONDS = 5.0

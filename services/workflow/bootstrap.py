@@ -16,6 +16,7 @@ from services.workflow.adapters.executions import PostgresExecutions
 from services.workflow.adapters.http_requests import HttpRequests
 from services.workflow.adapters.leases import PostgresLeases
 from services.workflow.adapters.object_store import ObjectArchive, open_store
+from services.workflow.adapters.offered import PostgresOffered
 from services.workflow.adapters.pending_waits import PendingWaits
 from services.workflow.adapters.programs import PostgresPrograms
 from services.workflow.adapters.refusals import DeadLetters
@@ -54,6 +55,7 @@ from services.workflow.entry.commands import CommandSender
 from services.workflow.entry.consumer import consumers, listen_to_parents, verbs
 from services.workflow.entry.handover import HandOver
 from services.workflow.entry.hooks_api import WebhookParts
+from services.workflow.entry.queries import Queries
 from services.workflow.entry.routes import NatsRoutes
 from services.workflow.entry.triggers import trigger_consumers
 from services.workflow.limits import CHILDREN_CONCURRENCY, HELD_CONNECTIONS, HTTP_CONCURRENCY, LOOK_FOR_ORPHANS_S
@@ -90,6 +92,12 @@ def _transitions(rt: Runtime) -> PostgresTransitions:
     return PostgresTransitions(rt.worker_pool, rt.log, writing)
 
 
+def _do_http_steps(rt: Runtime, settings: WorkflowSettings) -> None:
+    client = guarded_client(parse_allowed_hosts(settings.allowed_hosts))
+    rt.on_close(client.aclose)
+    rt.work_on(SUBJECTS["http"], HttpRequests(client).do, concurrency=HTTP_CONCURRENCY)
+
+
 async def run(settings: WorkflowSettings) -> None:
     """Serve until SIGTERM."""
     async with open_runtime(NAME, settings, plan_once=True, held=HELD_CONNECTIONS) as rt:
@@ -123,9 +131,7 @@ async def run(settings: WorkflowSettings) -> None:
         schedules = PostgresSchedules(rt.worker_pool)
         scheduler = Scheduler(schedules, programs, handover, trigger_metrics, letters, _now)
         rt.background("schedules", partial(lead, rt.worker_pool, "schedules", scheduler.run))
-        client = guarded_client(parse_allowed_hosts(settings.allowed_hosts))
-        rt.on_close(client.aclose)
-        rt.work_on(SUBJECTS["http"], HttpRequests(client).do, concurrency=HTTP_CONCURRENCY)
+        _do_http_steps(rt, settings)
         rt.work_on(SUBJECTS["workflow"], children.do, concurrency=CHILDREN_CONCURRENCY)
         rt.background("orphans", lambda: watch_orphans(engine, children, LOOK_FOR_ORPHANS_S))
         rt.background("engine", partitions.run)
@@ -136,6 +142,7 @@ async def run(settings: WorkflowSettings) -> None:
         rt.background("endings", endings.run)
         sender = CommandSender(rt.client)
         workflows = PostgresWorkflows(rt.tenants, rt.reader, rt.waker)
+        queries = Queries(reads, workflows, PostgresOffered(rt.worker_pool, rt.log))
         webhooks = PostgresWebhooks(rt.tenants, rt.worker_pool)
         keys = DerivedWebhookKeys(bytes.fromhex(settings.workflow_master_key))
         app = make_api(
@@ -162,5 +169,6 @@ async def run(settings: WorkflowSettings) -> None:
             await handover.listen()
             await listen_to_parents(rt.client(), children)
             await sender.listen()
+            await queries.listen(rt.client())
 
         await rt.serve(app, before_consuming=listen)

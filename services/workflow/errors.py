@@ -124,6 +124,12 @@ class SlugTaken(Conflict):
     code = "slug_taken"
 
 
+class ToolNameTaken(Conflict):
+    """Another workflow of the tenant is offered as a tool of this name."""
+
+    code = "tool_name_taken"
+
+
 class WorkflowExists(Conflict):
     """There is a workflow with this id, defined by the event at `position`."""
 
@@ -185,6 +191,7 @@ STATUSES = {
     "fork_point_undoes": 422,
     "workflow_in_use": 409,
     "slug_taken": 409,
+    "tool_name_taken": 409,
     "workflow_exists": 409,
     "concurrency_limit": 409,
     "concurrency_queue_full": 409,

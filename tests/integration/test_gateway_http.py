@@ -48,15 +48,15 @@ def code(answer: httpx2.Response) -> tuple[int, str]:
 
 async def test_a_new_tenant_has_the_bundled_servers(client: httpx2.AsyncClient) -> None:
     answers = await asyncio.gather(*(client.get("/servers") for _ in range(8)))
-    assert {len(answer.json()["servers"]) for answer in answers} == {3}
+    assert {len(answer.json()["servers"]) for answer in answers} == {4}
     servers = {server["slug"]: server for server in answers[0].json()["servers"]}
-    assert list(servers) == ["filesystem", "database", "calculator"]
+    assert list(servers) == ["filesystem", "database", "calculator", "workflows"]
     assert {(server["category"], server["status"]) for server in servers.values()} == {("bundled", "active")}
-    for slug, tools in (("filesystem", 7), ("database", 4), ("calculator", 5)):
+    for slug, tools in (("filesystem", 7), ("database", 4), ("calculator", 5), ("workflows", 3)):
         discovered = (await client.get(f"/servers/{servers[slug]['id']}/discover")).json()
         assert len(discovered["servers"][0]["available_tools"]) == tools
     full = (await client.get("/discover", params={"detail": "full"})).json()
-    assert len({tool["definition_hash"] for server in full["servers"] for tool in server["tools"]}) == 16
+    assert len({tool["definition_hash"] for server in full["servers"] for tool in server["tools"]}) == 19
     assert code(await client.delete("/servers/calculator")) == (409, "conflict")
     assert code(await client.patch("/servers/calculator", json={"command": "/bin/sh"})) == (409, "conflict")
     changed = await client.patch("/servers/calculator", json={"status": "disabled"})
@@ -183,7 +183,7 @@ async def test_what_may_not_be_registered(
     client: httpx2.AsyncClient, body: dict[str, object], expected: tuple[int, str]
 ) -> None:
     assert code(await client.post("/servers", json={**ACTING, **body})) == expected
-    assert (await client.get("/servers")).json()["total"] == 3
+    assert (await client.get("/servers")).json()["total"] == 4
 
 
 async def test_the_same_key_is_the_same_call(client: httpx2.AsyncClient, tmp_path: Path) -> None:
@@ -245,20 +245,21 @@ async def test_lists_are_walked_by_cursor_and_count_alike_everywhere(client: htt
     seen: list[str] = []
     cursor: dict[str, str] = {}
     while True:
-        page = (await client.get("/servers", params={"limit": 4, **cursor})).json()
+        page = (await client.get("/servers", params={"limit": 5, **cursor})).json()
         seen += [server["slug"] for server in page["servers"]]
-        assert page["total"] == 9
+        assert page["total"] == 10
         if page["next_cursor"] is None:
             break
         cursor = {"cursor": page["next_cursor"]}
         # A cursor is a place: it stays one when what stood there is gone.
         assert (await client.delete(f"/servers/{page['servers'][-1]['id']}")).status_code in {204, 409}
         await client.post("/servers", json={**ACTING, "name": f"later {len(seen)}"})
-    assert seen[:9] == ["filesystem", "database", "calculator", *(f"acting-{number}" for number in range(6))]
+    bundled = ["filesystem", "database", "calculator", "workflows"]
+    assert seen[:10] == [*bundled, *(f"acting-{number}" for number in range(6))]
     beyond = (await client.get("/servers", params={"offset": 1_000})).json()
-    assert (beyond["servers"], beyond["total"], beyond["next_cursor"]) == ([], 9, None)
+    assert (beyond["servers"], beyond["total"], beyond["next_cursor"]) == ([], 10, None)
     narrowed = (await client.get("/servers", params={"category": "bundled", "limit": 1})).json()
-    assert (narrowed["total"], narrowed["next_cursor"] is None) == (3, False)
+    assert (narrowed["total"], narrowed["next_cursor"] is None) == (4, False)
 
     call = {"server_id": "calculator", "tool_name": "add", "tool_input": {"a": 1, "b": 1}}
     for _ in range(4):
@@ -342,7 +343,7 @@ async def test_servers_elsewhere_are_public_or_allowed(client: httpx2.AsyncClien
         assert answer.json()["tool_output"] == {"result": 3.0}
         everything = (await client.get("/discover")).json()
         refused = {server["name"]: server["error_code"] for server in everything["servers"]}
-        assert (refused["near"], refused["inside"], everything["total_available"]) == (None, "address_refused", 4)
+        assert (refused["near"], refused["inside"], everything["total_available"]) == (None, "address_refused", 5)
         unwell = (await client.post("/servers/inside/health")).json()
         assert unwell["health_status"] == "unhealthy"
     finally:

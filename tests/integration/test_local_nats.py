@@ -153,7 +153,15 @@ async def publish(bus: Bus, subject: str) -> None:
         ),
         *((service, "results.0") for service in ("tenant",)),
         *((service, "commands.mcp.execute-tool") for service in SERVICES if service != "workflow"),
-        *((service, "commands.workflow.start-execution") for service in SERVICES if service != "workflow"),
+        *(
+            (service, subject)
+            for service in SERVICES
+            if service not in {"workflow", "mcp_gateway"}
+            for subject in ("commands.workflow.start-execution", "commands.workflow.control-execution")
+        ),
+        ("mcp_gateway", "commands.workflow.http-request"),
+        *((service, "queries.workflow.execution") for service in SERVICES if service != "mcp_gateway"),
+        *((service, "notices.mcp_gateway.x") for service in SERVICES if service != "mcp_gateway"),
         *((service, "commands.tenant.issue-token") for service in SERVICES),
         *((service, f"emitted.{TENANT}.order.paid") for service in SERVICES if service != "workflow"),
         *((service, "$JS.API.STREAM.DELETE.EVENTS") for service in SERVICES),
@@ -190,6 +198,9 @@ async def test_a_forged_publish_is_refused(bus: Bus, service: str, subject: str)
         *((service, "$SYS.REQ.USER.AUTH") for service in SERVICES if service != "tenant"),
         ("rag", "commands.mcp.execute-tool"),
         ("mcp_gateway", "results.*"),
+        ("mcp_gateway", "answers.workflow.>"),
+        ("workflow", "answers.mcp_gateway.>"),
+        *((service, "queries.workflow.*") for service in SERVICES if service != "workflow"),
         ("workflow", "queries.tenant.*"),
     ],
 )
@@ -209,7 +220,9 @@ async def test_commands_and_their_replies_pass(bus: Bus) -> None:
 
     await gateway.subscribe("commands.mcp.execute-tool", queue="mcp", cb=answer)
     await tenant.subscribe("queries.tenant.*", cb=answer)
-    await asyncio.gather(gateway.flush(), tenant.flush())
+    await workflow.subscribe("queries.workflow.*", queue="workflow", cb=answer)
+    await asyncio.gather(gateway.flush(), tenant.flush(), workflow.flush())
+    assert (await gateway.request("queries.workflow.execution", b"{}", timeout=15)).data == b"answer"
     assert (await workflow.request("commands.mcp.execute-tool", b"[]", timeout=15)).data == b"answer"
     assert (await gateway.request("queries.tenant.keys", b"{}", timeout=15)).data == b"answer"
     results = await workflow.subscribe("results.*")

@@ -15,10 +15,10 @@ from prometheus_client import CollectorRegistry
 from services.workflow.app.items import Accepted
 from services.workflow.entry.consumer import consumers
 from services.workflow.entry.handover import COMMANDS, HandOver, Verb
-from services.workflow.entry.messages import REPLY_TO
 from services.workflow.entry.routes import NatsRoutes
 from services.workflow.errors import PartitionMoving
 from services.workflow.metrics import EngineMetrics
+from shared.bus.answered import REPLY_TO
 from shared.bus.inboxes import inbox_prefix
 from shared.bus.outcome import Done, Retry
 from shared.bus.streams import COMMANDS as STREAM

@@ -10,8 +10,8 @@ from nats.errors import Error as NatsError
 
 from services.workflow.adapters.dispatch import SUBJECTS
 from services.workflow.app.family import CANCEL_CHILD
-from services.workflow.entry.messages import ANSWERS, REPLY_TO
 from services.workflow.limits import COMMAND_ACK_WAIT_S
+from shared.bus.answered import ANSWERS, REPLY_TO
 from shared.bus.outcome import Outcome, Retry
 from shared.bus.tasks import Task
 from tests.simulation.workers import Workers

@@ -11,7 +11,6 @@ from services.workflow.domain import events as e
 from services.workflow.domain.events import Origin
 from services.workflow.domain.state import CANCELLED, FAILED, ExecutionState
 from services.workflow.entry.messages import (
-    ANSWERS,
     CONTROL_SUBJECT,
     START_SUBJECT,
     Action,
@@ -26,6 +25,7 @@ from services.workflow.entry.messages import (
     StartExecution,
     TerminateAction,
 )
+from shared.bus.answered import ANSWERS
 from shared.eventstore.catalogue import DomainEvent
 from tests.simulation.bus import Bus
 from tests.simulation.world import TENANT, World

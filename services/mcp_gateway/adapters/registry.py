@@ -14,7 +14,7 @@ from services.mcp_gateway.adapters.configs import new_event, removed_with
 from services.mcp_gateway.adapters.outages import as_unavailable
 from services.mcp_gateway.app.ports import Kept
 from services.mcp_gateway.domain.events import ServerChanged, ServerRegistered, ServerRemoved
-from services.mcp_gateway.domain.server import Server, ServerDefinition, Status, restarts
+from services.mcp_gateway.domain.server import Server, ServerDefinition, Status, bundled_id, restarts
 from services.mcp_gateway.errors import SlugTaken
 from services.mcp_gateway.limits import (
     SERVER_CACHE_SECONDS,
@@ -26,7 +26,7 @@ from shared.db.pool import TenantPool
 from shared.db.queries import load_queries
 from shared.errors import Conflict, NotFound, PreconditionFailed
 from shared.eventstore.postgres import append_in
-from shared.ids import derived_id, new_id
+from shared.ids import new_id
 from shared.scope import TenantScope
 
 _sql = load_queries(Path(__file__).parent / "registry.sql")
@@ -85,7 +85,7 @@ class Registry:
             return
         ours = TenantScope(scope.tenant_id, "service:mcp_gateway")
         for definition in self._bundled:
-            server_id = derived_id("mcp-server", scope.tenant_id, definition.slug)
+            server_id = bundled_id(scope.tenant_id, definition.slug)
             try:
                 await self._insert(ours, server_id, definition)
             except Conflict:

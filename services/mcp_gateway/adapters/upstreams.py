@@ -17,7 +17,7 @@ from services.mcp_gateway.adapters.mcp.place import SessionKey, SessionState
 from services.mcp_gateway.adapters.mcp.pool import PooledSession, SessionPool
 from services.mcp_gateway.app.changes import Change, Kind
 from services.mcp_gateway.app.health import Healths
-from services.mcp_gateway.app.ports import KnownTool, ServerFacts, ToolAnswer
+from services.mcp_gateway.app.ports import Caller, KnownTool, ServerFacts, ToolAnswer
 from services.mcp_gateway.app.relay import Client, Relay
 from services.mcp_gateway.domain.rpc import METHOD_NOT_FOUND
 from services.mcp_gateway.domain.server import Server
@@ -66,7 +66,13 @@ class PooledUpstreams:
         return tools
 
     async def call(
-        self, server: Server, tool: str, arguments: dict[str, Any], seconds: float, relay: Relay | None = None
+        self,
+        server: Server,
+        tool: str,
+        arguments: dict[str, Any],
+        seconds: float,
+        relay: Relay | None = None,
+        caller: Caller | None = None,  # noqa: ARG002 - a server is not told for whom it is called
     ) -> ToolAnswer:
         """Call a tool once, unless its server is left alone because it failed."""
         with self._healths.call(server, seconds) as latencies:

@@ -21,6 +21,7 @@ import msgspec
 from services.mcp_gateway.app.policy import Policies, check_allowed
 from services.mcp_gateway.app.ports import (
     ArgumentCheck,
+    Caller,
     CallUnit,
     KnownTool,
     Observe,
@@ -130,9 +131,11 @@ class ToolCalls:
         try:
             await self._records.write(unit(scope, request, server, call.started_at, [(1, begun)], None))
         except ConcurrentAppend:
-            return await self._earlier(scope, call)
+            earlier = await (self._recorded if tool.resumes else self._earlier)(scope, call)
+            if earlier is not None:
+                return earlier
         try:
-            outcome = await self._call(call, call.tool_seconds)
+            outcome = await self._call(scope, call, call.tool_seconds)
         except asyncio.CancelledError:
             self._records.write_later(self._end_of(scope, call, call.failed(as_sent(_CANCELLED))))
             raise
@@ -154,6 +157,8 @@ class ToolCalls:
                 details={"tool": request.tool_name},
             )
         tool = vetted.tool
+        if tool.needs is not None:
+            scope.require(tool.needs)
         if vetted.quarantined:
             raise ToolQuarantined(
                 f"Nobody approved how the server {server.definition.slug!r} describes its tool "
@@ -202,7 +207,7 @@ class ToolCalls:
         seconds = call.tool_seconds
         until = time.perf_counter() + seconds
         while True:
-            outcome = await self._call(call, seconds)
+            outcome = await self._call(scope, call, seconds)
             failure = outcome.failure
             if failure is None or failure.code not in RETRYABLE or call.attempts > call.policy.max_retries:
                 return outcome
@@ -217,10 +222,15 @@ class ToolCalls:
             call.attempts += 1
             seconds = max(0.001, until - time.perf_counter())
 
-    async def _call(self, call: "_Call", seconds: float) -> CallOutcome:
+    async def _call(self, scope: TenantScope, call: "_Call", seconds: float) -> CallOutcome:
         try:
             answer = await self._upstreams.call(
-                call.server, call.request.tool_name, call.request.arguments, seconds, call.relay
+                call.server,
+                call.request.tool_name,
+                call.request.arguments,
+                seconds,
+                call.relay,
+                Caller(scope.actor, call.request.id),
             )
         except ToolError as error:
             call.findings = screen_result([], {"message": error.message, **error.details})

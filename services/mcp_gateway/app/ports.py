@@ -15,13 +15,19 @@ from shared.scope import TenantScope
 
 
 class KnownTool(msgspec.Struct, frozen=True):
-    """A tool as its server listed it. `definition_hash` is over what is pinned: name, texts, schemas and hints."""
+    """A tool as its server listed it. `definition_hash` is over what is pinned: name, texts, schemas and hints.
+
+    `needs` is a scope that its caller must have beside that for calling tools. `resumes`: a call that was broken off is
+    taken up again by a call under the same id.
+    """
 
     name: str
     definition: dict[str, Any]
     input_schema: dict[str, Any]
     definition_hash: str
     repeatable: bool
+    needs: str | None = None
+    resumes: bool = False
 
     @classmethod
     def of(cls, definition: dict[str, Any]) -> Self:
@@ -51,6 +57,13 @@ class ServerFacts(msgspec.Struct, frozen=True):
 
     capabilities: dict[str, Any]
     instructions: str | None = None
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who makes a call, and the id that names the call for ever."""
+
+    actor: str
+    call_id: UUID
 
 
 class Servers(Protocol):
@@ -136,9 +149,15 @@ class Upstreams(Protocol):
         ...
 
     async def call(
-        self, server: Server, tool: str, arguments: dict[str, Any], seconds: float, relay: Relay | None = None
+        self,
+        server: Server,
+        tool: str,
+        arguments: dict[str, Any],
+        seconds: float,
+        relay: Relay | None = None,
+        caller: Caller | None = None,
     ) -> ToolAnswer:
-        """Call a tool once; `relay` is told how it goes.
+        """Call a tool once, for `caller`; `relay` is told how it goes.
 
         Raises the gateway's errors for everything that is no answer of the tool.
 

@@ -10,8 +10,12 @@ import msgspec
 
 from services.mcp_gateway.limits import SERVER_ARGS_MAX, SERVER_ENV_MAX, SERVER_TEXT_MAX_CHARS
 from shared.errors import FieldFault, Unprocessable
+from shared.ids import derived_id
 
-ServerType = Literal["stdio", "streamable_http", "sse"]
+PLATFORM: Literal["platform"] = "platform"
+"""The type of a server that the platform itself is: nothing is started or reached for it."""
+
+ServerType = Literal["stdio", "streamable_http", "sse", "platform"]
 Visibility = Literal["private", "shared", "public"]
 Status = Literal["active", "disabled"]
 
@@ -89,6 +93,11 @@ def restarts(old: ServerDefinition, new: ServerDefinition) -> bool:
     return any(getattr(old.config, name) != getattr(new.config, name) for name in _CALLED_BY)
 
 
+def bundled_id(tenant_id: UUID, slug: str) -> UUID:
+    """Return the id of a tenant's bundled server."""
+    return derived_id("mcp-server", tenant_id, slug)
+
+
 def slug_of(name: str) -> str:
     """Return a slug made from a display name; it may still be one that the rules refuse."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:63].strip("-")
@@ -127,6 +136,8 @@ def _way_faults(definition: ServerDefinition) -> list[FieldFault]:
         for field in ("command", "args", "env_vars")
         if getattr(definition, field)
     ]
+    if definition.server_type == PLATFORM:
+        return faults if definition.url is None else [*faults, FieldFault("url", "The platform has no URL here.")]
     try:
         url = urlsplit(definition.url or "")
         good = url.scheme in {"http", "https"} and bool(url.hostname) and url.username is None and url.port != 0

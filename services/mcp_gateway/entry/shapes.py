@@ -12,7 +12,7 @@ from services.mcp_gateway.app.trust import VettedTool
 from services.mcp_gateway.domain.call import CallOutcome
 from services.mcp_gateway.domain.latencies import Percentiles
 from services.mcp_gateway.domain.screening import Finding
-from services.mcp_gateway.domain.server import ServerConfig, ServerDefinition, ServerType, Status, Visibility, slug_of
+from services.mcp_gateway.domain.server import ServerConfig, ServerDefinition, Status, Visibility, slug_of
 from services.mcp_gateway.limits import CALL_SECONDS_MAX, TOOL_NAME_MAX_CHARS
 
 # Text that goes to the database as text: no NUL in it.
@@ -25,7 +25,7 @@ class NewServer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A server to register. Without a slug it gets one from its name."""
 
     name: str
-    server_type: ServerType
+    server_type: Literal["stdio", "streamable_http", "sse"]
     slug: str | None = None
     description: str = ""
     command: str | None = None

@@ -14,7 +14,7 @@ from services.workflow.app.definitions import WorkflowRow
 from services.workflow.app.ports import RevisionRows, WorkflowFilter
 from services.workflow.domain.language.program import Program
 from services.workflow.domain.workflow_events import WORKFLOW_EVENTS, WorkflowDefined, WorkflowRevised
-from services.workflow.errors import SlugTaken, WorkflowExists, WorkflowNotFound
+from services.workflow.errors import SlugTaken, ToolNameTaken, WorkflowExists, WorkflowNotFound
 from services.workflow.limits import REVISIONS_PAGE_BYTES
 from shared.db.pool import Connection, TenantPool
 from shared.db.queries import load_queries
@@ -139,13 +139,15 @@ class PostgresWorkflows:
         self, connection: Connection, scope: TenantScope, row: WorkflowRow, event: DomainEvent, now: dt.datetime
     ) -> None:
         head = (row.slug, row.name, row.description, row.category, row.tags, row.version, row.revision, row.status)
-        tail = (row.definition, row.event_subjects, row.stream_version)
+        tail = (row.definition, row.event_subjects, row.tool_name, row.stream_version)
         try:
             if isinstance(event, WorkflowDefined):
                 await connection.execute(_sql.insert, scope.tenant_id, row.id, *head, *tail, scope.actor, now)
             else:
                 await connection.execute(_sql.update, row.id, *head, *tail, now)
         except asyncpg.UniqueViolationError as error:
+            if error.constraint_name == "workflows_tool_name":
+                raise ToolNameTaken(f"Another workflow is the tool {row.tool_name!r} already.") from error
             if error.constraint_name != "workflows_slug":
                 raise _IdTaken from error
             raise SlugTaken(f"There is a workflow with the slug {row.slug!r} already.") from error

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from services.workflow.domain.language.definition import Definition, EventTrigger
+from services.workflow.domain.language.exposure import tool_name_of
 from services.workflow.domain.language.parsing import parse_definition
 from services.workflow.domain.language.program import compile_program
 from services.workflow.domain.language.warnings import warnings_of
@@ -29,7 +30,10 @@ _STATUS_FAULT = FieldFault("status", "One of: draft, active. Later: POST …/act
 
 
 class WorkflowRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A workflow as it is stored. `definition` is JSON as accepted; `stream_version` is its ETag."""
+    """A workflow as it is stored. `definition` is JSON as accepted; `stream_version` is its ETag.
+
+    `tool_name` is that of the tool which MCP clients find it as, None if they do not or if it is archived.
+    """
 
     id: UUID
     slug: str
@@ -42,6 +46,7 @@ class WorkflowRow(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     definition: bytes
     event_subjects: list[str]
+    tool_name: str | None
     stream_version: int
 
 
@@ -70,7 +75,7 @@ class WorkflowRepository(Protocol):
     ) -> int:
         """Write the row (None deletes it) with its event as version `expected + 1`; return the position.
 
-        Raises `SlugTaken` and `ConcurrentAppend`.
+        Raises `SlugTaken`, `ToolNameTaken` and `ConcurrentAppend`.
         """
         ...
 
@@ -95,7 +100,7 @@ class Definitions:
             raise InvalidInput("A new workflow is a draft or active.", faults=[_STATUS_FAULT])
         definition, warnings = _checked(body)
         row = _row(workflow_id, definition, status, 1, 1)
-        event = WorkflowDefined(slug=row.slug, definition=definition_of(row.definition))
+        event = WorkflowDefined(row.slug, definition_of(row.definition), status=status)
         try:
             position = await self._repository.save(scope, row, workflow_id, 0, event, now)
         except WorkflowExists as repeated:
@@ -123,10 +128,14 @@ class Definitions:
     async def set_status(self, scope: TenantScope, workflow_id: UUID, status: str, now: dt.datetime) -> Written:
         """Activate or archive, if it is not so already. Activation checks the definition as today's code reads it."""
         row = await self._repository.get(scope, workflow_id)
-        warnings = _checked(definition_of(row.definition))[1] if status == ACTIVE else []
+        warnings: list[FieldFault] = []
+        tool_name = None
+        if status == ACTIVE:
+            definition, warnings = _checked(definition_of(row.definition))
+            tool_name = tool_name_of(definition)
         if row.status == status:
             return Written(None, warnings)
-        new = msgspec.structs.replace(row, status=status, stream_version=row.stream_version + 1)
+        new = msgspec.structs.replace(row, status=status, tool_name=tool_name, stream_version=row.stream_version + 1)
         event = WorkflowStatusChanged(status)
         position = await self._repository.save(scope, new, workflow_id, row.stream_version, event, now)
         return Written(position, warnings)
@@ -164,5 +173,6 @@ def _row(workflow_id: UUID, d: Definition, status: str, revision: int, stream_ve
         status=status,
         definition=msgspec.json.encode(d),
         event_subjects=[t.subject for t in d.triggers if isinstance(t, EventTrigger)],
+        tool_name=None if status == ARCHIVED else tool_name_of(d),
         stream_version=stream_version,
     )

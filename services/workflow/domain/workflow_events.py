@@ -9,7 +9,7 @@ from shared.eventstore.catalogue import DomainEvent, EventCatalogue
 
 
 class WorkflowDefined(DomainEvent, frozen=True):
-    """A workflow exists, with its first revision."""
+    """A workflow exists, with its first revision. It is a `draft`, or `active` from its beginning."""
 
     TYPE = "workflow.workflow-defined.v1"
     PUBLIC = True
@@ -17,6 +17,7 @@ class WorkflowDefined(DomainEvent, frozen=True):
     slug: str
     definition: dict[str, Any]
     revision: int = 1
+    status: str = "draft"
 
 
 class WorkflowRevised(DomainEvent, frozen=True):

@@ -14,15 +14,14 @@ from services.workflow.app.items import Accepted
 from services.workflow.app.starting import Executions, Request
 from services.workflow.entry.handover import HandOver, Verb, Verbs
 from services.workflow.entry.messages import (
-    ANSWERS,
     CONTROL_SUBJECT,
-    REPLY_TO,
     START_SUBJECT,
     Answer,
     ControlExecution,
     StartExecution,
 )
 from services.workflow.limits import COMMAND_ACK_WAIT_S, COMMANDS_IN_FLIGHT
+from shared.bus.answered import ANSWERS, REPLY_TO
 from shared.bus.durable import DurableConsumer, Handler
 from shared.bus.envelope import EnvelopeDecoder
 from shared.bus.outcome import Done, Outcome, Poison, Retry

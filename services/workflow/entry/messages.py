@@ -14,10 +14,6 @@ from shared.errors import FieldFault
 
 START_SUBJECT = "commands.workflow.start-execution"
 CONTROL_SUBJECT = "commands.workflow.control-execution"
-# Where answers may go (`answers.<who asked>.…`). JetStream uses a message's own reply subject for its acks, so a
-# command names the subject of its answer in the header `reply_to`.
-ANSWERS = "answers."
-REPLY_TO = "reply_to"
 
 
 # Postgres takes U+0000 in no text, and one text that it does not take fails the whole batch that it is written with.

@@ -43,6 +43,7 @@ class WorkflowView(msgspec.Struct):
     steps: list[Any]
     triggers: list[Any]
     input_schema: dict[str, Any] | None
+    expose_as_tool: bool | dict[str, Any]
     output: Any
     timeout_seconds: float
     max_retries: int
@@ -99,6 +100,7 @@ def view(row: Any) -> WorkflowView:
         steps=d["steps"],
         triggers=d.get("triggers", []),
         input_schema=d.get("input_schema"),
+        expose_as_tool=d.get("expose_as_tool", False),
         output=d.get("output"),
         timeout_seconds=d.get("timeout_seconds", DEFAULT_EXECUTION_TIMEOUT_SECONDS),
         max_retries=d.get("max_retries", DEFAULT_MAX_RETRIES),

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 from services.mcp_gateway.app.calls import ToolCalls
 from services.mcp_gateway.app.policy import Policies, TenantConfigs
-from services.mcp_gateway.app.ports import KnownTool, ToolAnswer
+from services.mcp_gateway.app.ports import Caller, KnownTool, ToolAnswer
 from services.mcp_gateway.app.relay import Relay
 from services.mcp_gateway.app.trust import Trust
 from services.mcp_gateway.domain.call import CallOutcome, CallRequest
@@ -37,11 +37,15 @@ def listed(name: str, **more: Any) -> KnownTool:
 
 
 class Upstream:
-    """A server with a tool that acts and one that reads. `calls` are the seconds that each call was given."""
+    """A server with a tool that acts and one that reads.
+
+    `calls` are the seconds that each call was given, `callers` who made it.
+    """
 
     def __init__(self) -> None:
         self.calls: list[float] = []
         self.servers: list[Server] = []
+        self.callers: list[Caller | None] = []
         self.start_failure: Exception | None = None
         self.starting = 0.0
         self.answer: Callable[[], dict[str, Any]] = lambda: {"done": True}
@@ -58,10 +62,17 @@ class Upstream:
         return self.listing
 
     async def call(
-        self, server: Server, _: str, __: dict[str, Any], seconds: float, relay: Relay | None = None
+        self,
+        server: Server,
+        _: str,
+        __: dict[str, Any],
+        seconds: float,
+        relay: Relay | None = None,
+        caller: Caller | None = None,
     ) -> ToolAnswer:
         assert relay is None
         self.calls.append(seconds)
+        self.callers.append(caller)
         self.servers.append(server)
         return ToolAnswer([], self.answer(), is_error=False, duration_ms=1.0)
 
@@ -108,9 +119,9 @@ class Gateway:
     def _observe(self, outcome: str, _: float, attempts: int) -> None:
         self.observed.append((outcome, attempts))
 
-    async def execute(self, tool: str, **more: Any) -> CallOutcome:
+    async def execute(self, tool: str, scopes: frozenset[str] = frozenset(), **more: Any) -> CallOutcome:
         call = {"id": uuid4(), "server": "s", "tool_name": tool, "arguments": {}, **more}
-        return await self.calls.execute(SCOPE, CallRequest(**call))
+        return await self.calls.execute(TenantScope(TENANT, SCOPE.actor, scopes), CallRequest(**call))
 
     async def do(
         self, tool: str, *, execution: UUID | None = None, attempt: int = 1, seconds: float = 30

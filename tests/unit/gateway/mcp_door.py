@@ -12,7 +12,7 @@ from services.mcp_gateway.app.calls import ToolCalls
 from services.mcp_gateway.app.changes import Change, Changes
 from services.mcp_gateway.app.offers import Offers
 from services.mcp_gateway.app.policy import Policies, TenantConfigs
-from services.mcp_gateway.app.ports import KnownTool, ServerFacts, ToolAnswer
+from services.mcp_gateway.app.ports import Caller, KnownTool, ServerFacts, ToolAnswer
 from services.mcp_gateway.app.profiles import Shown
 from services.mcp_gateway.app.relay import Client, Relay
 from services.mcp_gateway.app.trust import Trust
@@ -70,7 +70,13 @@ class Asking:
         }
 
     async def call(
-        self, _: Server, tool: str, arguments: dict[str, Any], __: float, relay: Relay | None = None
+        self,
+        _: Server,
+        tool: str,
+        arguments: dict[str, Any],
+        __: float,
+        relay: Relay | None = None,
+        caller: Caller | None = None,
     ) -> ToolAnswer:
         self.calls += 1
         self.begun.set()

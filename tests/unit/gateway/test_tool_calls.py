@@ -23,7 +23,7 @@ from services.workflow.limits import MAX_STEP_RESULT_BYTES
 from shared.bus.tasks import task_id_of
 from shared.errors import PlatformError, Unavailable
 from shared.ids import derived_id
-from tests.unit.gateway.call_path import ACTS, NOW, READS, SCOPE, Gateway
+from tests.unit.gateway.call_path import ACTS, NOW, READS, SCOPE, Gateway, listed
 
 
 @pytest.fixture(autouse=True)
@@ -279,3 +279,39 @@ def _deep() -> dict[str, Any]:
     for _ in range(2_000):
         value = {"a": value}
     return value
+
+
+async def test_a_tool_says_which_scope_it_needs() -> None:
+    gateway = Gateway()
+    gateway.upstream.describes(msgspec.structs.replace(listed(ACTS), needs="workflows:execute"))
+    refused = await gateway.execute(ACTS, frozenset({"mcp:execute"}))
+    assert refused.failure is not None
+    assert (refused.failure.code, gateway.upstream.calls) == ("forbidden", [])
+    assert (await gateway.execute(ACTS, frozenset({"workflows:execute"}))).failure is None
+    await gateway.records.close()
+
+
+@pytest.mark.parametrize(("resumes", "code", "calls"), [(False, "tool_interrupted", 0), (True, None, 1)])
+async def test_only_what_resumes_is_called_again_after_an_interruption(
+    *, resumes: bool, code: str | None, calls: int
+) -> None:
+    gateway, call_id = Gateway(), uuid4()
+    gateway.upstream.describes(msgspec.structs.replace(listed(ACTS), resumes=resumes))
+    request = CallRequest(call_id, "s", ACTS, {})
+    begun = requested(request, gateway.server, "hash", NOW)
+    await gateway.records.write(unit(SCOPE, request, gateway.server, NOW, [(1, begun)], None))
+    outcome = await gateway.execute(ACTS, id=call_id)
+    assert (outcome.failure.code if outcome.failure else None, len(gateway.upstream.calls)) == (code, calls)
+    again = await gateway.execute(ACTS, id=call_id)
+    assert (again.failure, again.result) == (outcome.failure, outcome.result)
+    assert len(gateway.upstream.calls) == calls, "an end that is on record is the answer"
+    await gateway.records.close()
+
+
+async def test_a_server_of_the_platform_hears_who_calls_and_under_which_id() -> None:
+    gateway = Gateway()
+    outcome = await gateway.execute(ACTS)
+    [caller] = gateway.upstream.callers
+    assert caller is not None
+    assert (caller.actor, caller.call_id) == (SCOPE.actor, outcome.id)
+    await gateway.records.close()

@@ -40,6 +40,18 @@ HTTP = {"type": "http", "name": "call", "url": "https://example.org/{input.id}"}
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
+        # as a tool
+        (definition(expose_as_tool="yes"), [("expose_as_tool", "wrong_type")]),
+        (definition(expose_as_tool={"nam": "x"}), [("expose_as_tool", "unknown_field")]),
+        (definition(expose_as_tool={"name": "x" * 65}), [("expose_as_tool.name", "out_of_range")]),
+        (definition(expose_as_tool={"name": "a b"}), [("expose_as_tool.name", "bad_name")]),
+        (definition(expose_as_tool={"name": "workflow_cancel"}), [("expose_as_tool.name", "reserved_name")]),
+        (definition(name="x" * 65, expose_as_tool=True), [("expose_as_tool", "bad_name")]),
+        (definition(input_schema={"type": "array"}, expose_as_tool=True), [("input_schema.type", "bad_schema")]),
+        (
+            definition(expose_as_tool={"output_schema": {"type": "nothing"}}),
+            [("expose_as_tool.output_schema", "bad_schema")],
+        ),
         # the definition itself
         (definition(name=""), [("name", "out_of_range")]),
         (definition(name="x" * 256), [("name", "out_of_range")]),
@@ -259,6 +271,10 @@ ACCEPTED: list[dict[str, Any]] = [
         retry_strategy="linear",
         retry={"jitter": 0, "retry_on": ["http_status"], "never_on": ["timeout"]},
     ),
+    definition(expose_as_tool=True),
+    definition(expose_as_tool={"name": "a-b_C1", "description": "x", "output_schema": {}, "read_only": True}),
+    definition(input_schema={"type": ["null", "object"]}, expose_as_tool=True),
+    definition(input_schema={"$ref": "#/$defs/a", "$defs": {"a": {"type": "object"}}}, expose_as_tool=True),
 ]
 
 

@@ -49,6 +49,8 @@ MISSING = "may_be_missing"
 SKIPPED = tool("a", when="$.input.x > 1")
 CHOICE = either("c", "$.input.x > 1", tool("a"), tool("b"))
 LOOSE = tool("a", on_error="continue")
+APPROVAL = {"type": "approval", "name": "boss", "title": "May this go on?"}
+POST = {"type": "http", "name": "call", "url": "https://example.org/", "method": "POST"}
 
 
 @pytest.mark.parametrize(
@@ -168,6 +170,30 @@ def test_a_warning_has_the_offset_of_the_placeholder() -> None:
 @pytest.mark.parametrize("file", sorted((ROOT / "infra" / "demo" / "workflows").glob("*.yaml")), ids=lambda f: f.stem)
 def test_the_demo_surprises_nobody(file: Path) -> None:
     assert warnings_of(parse_definition(yaml.safe_load(file.read_text()))) == []
+
+
+EXPOSED = {"expose_as_tool": True, "description": "Does it.", "input_schema": {"type": "object"}}
+
+
+@pytest.mark.parametrize(
+    ("steps", "fields", "expected"),
+    [
+        ([give("a")], EXPOSED, []),
+        ([give("a")], {**EXPOSED, "description": "", "expose_as_tool": {"description": "Does it."}}, []),
+        ([give("a")], {**EXPOSED, "description": ""}, [("expose_as_tool", "tool_undescribed")]),
+        ([give("a")], {"expose_as_tool": True}, [("expose_as_tool", "tool_undescribed")] * 2),
+        ([give("a")], {"expose_as_tool": False}, []),
+        ([give("a")], {**EXPOSED, "slug": "x" * 53}, []),
+        ([give("a")], {**EXPOSED, "slug": "x" * 54}, [("expose_as_tool", "tool_name_long")]),
+        ([give("a"), APPROVAL], EXPOSED, [("steps[1]", "tool_waits")]),
+        ([APPROVAL], {}, []),
+        ([POST], EXPOSED, []),
+        ([POST], {**EXPOSED, "expose_as_tool": {"read_only": True}}, [("steps[0]", "tool_not_read_only")]),
+        ([{**POST, "method": "GET"}], {**EXPOSED, "expose_as_tool": {"read_only": True}}, []),
+    ],
+)
+def test_what_may_surprise_the_author_of_a_tool(steps: list[Any], fields: dict[str, Any], expected: Found) -> None:
+    assert warned(*steps, **fields) == expected
 
 
 def test_warnings_are_bounded() -> None:

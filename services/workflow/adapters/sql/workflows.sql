@@ -1,12 +1,12 @@
 -- name: insert
 INSERT INTO workflows (tenant_id, id, slug, name, description, category, tags, version, revision, status, definition,
-                       event_subjects, stream_version, created_by, created_at, updated_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15)
+                       event_subjects, tool_name, stream_version, created_by, created_at, updated_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16)
 
 -- name: update
 UPDATE workflows
 SET slug = $2, name = $3, description = $4, category = $5, tags = $6, version = $7, revision = $8, status = $9,
-    definition = $10, event_subjects = $11, stream_version = $12, updated_at = $13
+    definition = $10, event_subjects = $11, tool_name = $12, stream_version = $13, updated_at = $14
 WHERE id = $1
 
 -- name: insert_revision
@@ -66,6 +66,22 @@ SELECT EXISTS (SELECT 1 FROM executions WHERE workflow_id = $1)
 
 -- name: definition
 SELECT definition FROM revisions WHERE workflow_id = $1 AND revision = $2
+
+-- name: offered
+SELECT tenant_id, id, stream_version, slug, definition
+FROM (
+    SELECT tenant_id, id, stream_version, slug, definition,
+           sum(octet_length(definition)) OVER (ORDER BY id) - octet_length(definition) AS bytes_before
+    FROM (
+        SELECT tenant_id, id, stream_version, slug, definition
+        FROM workflows
+        WHERE tool_name IS NOT NULL AND status = 'active' AND id > $1
+        ORDER BY id
+        LIMIT $2
+    ) AS page
+) AS measured
+WHERE bytes_before < $3
+ORDER BY id
 
 -- name: resolve
 SELECT id, revision, status FROM workflows WHERE tenant_id = $1 AND (id = $2 OR slug = $3)

@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from services.workflow import limits
 from services.workflow.domain.language.concurrency import Concurrency
+from services.workflow.domain.language.exposure import Exposure
 from services.workflow.domain.language.fields import (
     Expression,
     RetentionDays,
@@ -100,6 +101,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     retry: RetrySettings | None = None
     retention_days: RetentionDays | None = None
     concurrency: Concurrency | None = None
+    expose_as_tool: bool | Exposure = False
 
     def effective_slug(self) -> str:
         """Return the slug, or the one that the name gives (`workflow` if the name has no letters for one)."""

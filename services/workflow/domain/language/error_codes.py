@@ -15,7 +15,7 @@ _OF_ANY_STEP = (
 _OF_MCP_TOOL = (
     "tool_not_found", "server_disabled", "arguments_invalid", "tool_schema_invalid", "tool_error", "tool_timeout",
     "tool_interrupted", "server_died", "protocol_violation", "server_unavailable", "server_busy",
-    "rate_limited",
+    "rate_limited", "forbidden",
 )  # fmt: skip
 _OF_WORKFLOW = (
     "concurrency_limit", "concurrency_queue_full", "concurrency_key_invalid", "child_failed", "child_too_deep",

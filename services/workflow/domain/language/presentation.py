@@ -9,7 +9,7 @@ from services.workflow.domain.language.paths import split_path
 from services.workflow.domain.language.placement import Place, places_of
 from services.workflow.domain.language.steps import StepBase
 
-_HEAD = ("name", "slug", "description", "tags", "category", "version", "triggers", "input_schema")
+_HEAD = ("name", "slug", "description", "tags", "category", "version", "triggers", "expose_as_tool", "input_schema")
 _TAIL = ("steps", "output")
 _STEP_HEAD = ("type", "name", "when")
 _STEP_TAIL = tuple(name for name in StepBase.__struct_fields__ if name not in _STEP_HEAD)

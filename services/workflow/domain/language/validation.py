@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from services.workflow import limits
 from services.workflow.domain.language.definition import Definition
 from services.workflow.domain.language.errors import DefinitionInvalid, fault
+from services.workflow.domain.language.exposure import exposure_faults
 from services.workflow.domain.language.expressions import examine_condition, misplaced_secrets
 from services.workflow.domain.language.fields import IDENTIFIER, SEMANTIC_VERSION, SLUG
 from services.workflow.domain.language.input_schema import compile_schema
@@ -91,6 +92,7 @@ class Validator:
                 compile_schema(definition.input_schema)
             except SchemaInvalid as error:
                 yield fault("input_schema", f"not a JSON Schema that can be used: {error}", "bad_schema")
+        yield from exposure_faults(definition)
 
     def _names(self) -> Iterator[FieldFault]:
         for place in self._places:

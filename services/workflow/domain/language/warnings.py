@@ -14,6 +14,7 @@ from services.workflow.domain.language.certain_results import Results, goes_on_a
 from services.workflow.domain.language.definition import Definition, EventTrigger
 from services.workflow.domain.language.error_codes import ERROR_CODES, EXECUTION, can_fail_with
 from services.workflow.domain.language.errors import fault
+from services.workflow.domain.language.exposure_warnings import exposure_warnings
 from services.workflow.domain.language.paths import join_path
 from services.workflow.domain.language.placeholders import Placeholder, parse_text
 from services.workflow.domain.language.placement import Place, places_of
@@ -56,6 +57,7 @@ class _Reading:
                 yield from self._template(value, join_path(place.path, field), place)
         if definition.output is not None:
             yield from self._template(definition.output, "output", None)
+        yield from exposure_warnings(definition, self._places)
         for index, trigger in enumerate(definition.triggers):
             if isinstance(trigger, EventTrigger) and trigger.condition is not None:
                 constant = self._results.foregone(trigger.condition).constant
