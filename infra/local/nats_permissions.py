@@ -22,15 +22,18 @@ class Rights(msgspec.Struct, frozen=True):
     answers: bool = False
 
 
+# Asked by those who use secrets, whom the tenant service also knows by a signature.
+_SECRETS = "queries.tenant.secrets.resolve"
+
 _OWN: dict[str, Rights] = {
     "tenant": Rights(
         publish=(),
         # Only the operator may publish these commands: they hand out credentials.
-        subscribe=("queries.tenant.*", "commands.tenant.*", "$SYS.REQ.USER.AUTH"),
+        subscribe=("queries.tenant.*", _SECRETS, "commands.tenant.*", "$SYS.REQ.USER.AUTH"),
         answers=True,
     ),
     "mcp_gateway": Rights(
-        publish=("results.*",),
+        publish=("results.*", _SECRETS),
         subscribe=("commands.mcp.>",),
         answers=True,
     ),
@@ -41,6 +44,7 @@ _OWN: dict[str, Rights] = {
             "commands.rag.>",
             "commands.agent.>",
             "results.*",
+            _SECRETS,
             "emitted.>",
             # Answers to commands that lay in a stream: the grant to answer is for requests that come directly.
             "answers.>",
