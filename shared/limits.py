@@ -51,6 +51,7 @@ SECRET_VALUE_MAX_BYTES = 16 * 1024
 SECRET_CACHE_S = 5.0
 SECRET_CACHE_SIZE = 2_000  # values that a process remembers
 SECRET_REDACTED_MIN_CHARS = 4
+SECRET_REDACTED_HEAD_CHARS = 16  # so much of a longer value is as good as all of it
 SECRETS_FILLED_MAX_CHARS = 1024 * 1024  # that secrets add to one request, call or start of a server
 SSE_MIN_INTERVAL_S = 0.05
 SSE_KEEPALIVE_S = 15.0

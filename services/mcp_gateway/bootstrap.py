@@ -6,8 +6,10 @@ from faststream.nats import NatsMessage
 
 from services.mcp_gateway.adapters.launching import BUNDLED_SERVERS, Launcher, read_commands
 from services.mcp_gateway.adapters.mcp.arguments import ArgumentValidator
+from services.mcp_gateway.adapters.mcp.pool import SessionPool
 from services.mcp_gateway.adapters.records import CallRecords
 from services.mcp_gateway.adapters.registry import Registry
+from services.mcp_gateway.adapters.secret_upstreams import SecretUpstreams
 from services.mcp_gateway.adapters.upstreams import PooledUpstreams
 from services.mcp_gateway.adapters.views import Views
 from services.mcp_gateway.app.calls import ToolCalls
@@ -23,6 +25,8 @@ from shared.bus.cloudevents import tenant_of
 from shared.limits import TASKS_HELD_MAX
 from shared.net.guard import parse_allowed_hosts
 from shared.runtime import Runtime, open_runtime
+from shared.secrets.opening import open_secrets
+from shared.secrets.source import SecretSource
 
 NAME = "mcp_gateway"
 
@@ -35,21 +39,24 @@ async def run(settings: McpGatewaySettings) -> None:
             parse_allowed_hosts(settings.allowed_hosts),
             Path(settings.data_dir).resolve() / "tenants",
         )
-        upstreams = PooledUpstreams(launcher)
-        async with upstreams.pool:
-            await _serve(rt, launcher, upstreams)
+        pooled = PooledUpstreams(launcher)
+        secrets = open_secrets(rt, settings.mcp_gateway_secrets_seed, "AGENTIC_MCP_GATEWAY_SECRETS_SEED")
+        async with pooled.pool:
+            await _serve(rt, launcher, pooled.pool, SecretUpstreams(pooled, secrets), secrets)
 
 
-async def _serve(rt: Runtime, launcher: Launcher, upstreams: PooledUpstreams) -> None:
+async def _serve(
+    rt: Runtime, launcher: Launcher, pool: SessionPool, upstreams: SecretUpstreams, secrets: SecretSource
+) -> None:
     metrics = Metrics(rt.registry)
     bundled = [server.definition() for server in BUNDLED_SERVERS.values()]
     registry = Registry(rt.tenants, bundled, rt.waker.wake)
     records = CallRecords(rt.log, rt.worker_pool, rt.waker)
     views = Views(rt.tenants)
-    calls = ToolCalls(registry, upstreams, records, ArgumentValidator().check, metrics.observe_call)
+    calls = ToolCalls(registry, upstreams, records, ArgumentValidator().check, metrics.observe_call, secrets)
     metrics.watch(
         records_pending=lambda: records.pending,
-        sessions_alive=lambda: sum(state.alive for state in upstreams.pool.states()),
+        sessions_alive=lambda: sum(state.alive for state in pool.states()),
     )
 
     rt.work_on(SUBJECT, ToolTasks(calls).do, concurrency=TASKS_HELD_MAX)

@@ -11,3 +11,5 @@ class McpGatewaySettings(Settings, frozen=True, kw_only=True):
 
     Empty: none but the bundled servers. A bare interpreter in the list allows everything.
     """
+    mcp_gateway_secrets_seed: str = ""
+    """nkey seed (`SU…`) that questions for secrets are signed with; without it servers and calls can name none."""

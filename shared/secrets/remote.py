@@ -25,12 +25,20 @@ class RemoteSecrets:
     """`SecretSource` over NATS. Values are kept in memory for `SECRET_CACHE_S` and dropped when one is changed.
 
     `signer` is None where the deployment gave this service no key to ask with: then every question is refused here.
+    `seen` is told each name and value before anybody else is.
     """
 
-    def __init__(self, client: Callable[[], Client], signer: nkeys.KeyPair | None, setting: str) -> None:
+    def __init__(
+        self,
+        client: Callable[[], Client],
+        signer: nkeys.KeyPair | None,
+        setting: str,
+        seen: Callable[[str, str], None] = lambda _name, _value: None,
+    ) -> None:
         self._client = client
         self._signer = signer
         self._setting = setting
+        self._seen = seen
         self._known: OrderedDict[tuple[UUID, str], tuple[float, str]] = OrderedDict()
         self._changes = 0
 
@@ -73,6 +81,7 @@ class RemoteSecrets:
         for name in names:
             if name not in values:
                 raise SecretNotFound(name)
+            self._seen(name, values[name])
         if changes == self._changes:
             until = time.monotonic() + SECRET_CACHE_S
             for name, value in values.items():

@@ -121,7 +121,7 @@ class Launcher:
             return BUNDLED_SERVERS[definition.slug].launch(self._folder_of(server.tenant_id))
         if definition.server_type == "stdio":
             return StdioLaunch(definition.command or "", definition.args, definition.env_vars)
-        return HttpLaunch(definition.url or "", definition.config.headers)
+        return _http_launch(definition)
 
     def _folder_of(self, tenant_id: UUID) -> Path:
         return self._tenants / str(tenant_id)
@@ -129,10 +129,7 @@ class Launcher:
     def check(self, definition: ServerDefinition) -> None:
         """Raise `CommandNotAllowed` or `Unprocessable` for a server that would never be started here."""
         if definition.server_type != "stdio":
-            try:
-                HttpLaunch(definition.url or "", definition.config.headers)
-            except ValueError as error:
-                raise Unprocessable(str(error), faults=[FieldFault("config.headers", str(error))]) from error
+            _http_launch(definition)
             return
         for name in definition.env_vars:
             if name.upper().startswith(_STEERING) or name.upper() in _STEERING_WHOLE:
@@ -143,6 +140,13 @@ class Launcher:
             self._allowed.resolve(launch)
         except ServerUnavailable:
             return  # allowed, and not installed on this replica: that shows when it is started
+
+
+def _http_launch(definition: ServerDefinition) -> HttpLaunch:
+    try:
+        return HttpLaunch(definition.url or "", definition.config.headers)
+    except ValueError as error:  # which names the header, and never its value
+        raise Unprocessable(str(error), faults=[FieldFault("config.headers", str(error))]) from error
 
 
 def read_commands(text: str) -> list[str]:

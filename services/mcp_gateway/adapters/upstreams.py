@@ -108,7 +108,7 @@ class PooledUpstreams:
 
 
 def _key(server: Server) -> SessionKey:
-    return SessionKey(server.tenant_id, server.id, server.revision)
+    return SessionKey(server.tenant_id, server.id, server.revision, identity=server.identity)
 
 
 def _by_name(tools: list[ToolDefinition]) -> dict[str, KnownTool]:

@@ -9,10 +9,12 @@ import asyncio
 import datetime as dt
 import logging
 import time
-from typing import Any
+from collections.abc import Awaitable
+from typing import Any, TypeVar
 
 import msgspec
 
+from services.mcp_gateway.app.arguments import arguments_of
 from services.mcp_gateway.app.ports import ArgumentCheck, CallUnit, KnownTool, Observe, Records, Servers, Upstreams
 from services.mcp_gateway.app.recording import ended, outcome_of, requested, unit
 from services.mcp_gateway.domain.bounds import check_size
@@ -39,21 +41,31 @@ from shared.errors import PlatformError, Unavailable
 from shared.eventstore.errors import ConcurrentAppend
 from shared.ids import new_id
 from shared.scope import TenantScope
+from shared.secrets.redaction import NOTHING_SECRET
+from shared.secrets.source import SecretSource
 
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class ToolCalls:
     """The one way to a tool, for every way in."""
 
     def __init__(
-        self, servers: Servers, upstreams: Upstreams, records: Records, check: ArgumentCheck, observe: Observe
+        self,
+        servers: Servers,
+        upstreams: Upstreams,
+        records: Records,
+        check: ArgumentCheck,
+        observe: Observe,
+        secrets: SecretSource,
     ) -> None:
         self._servers = servers
         self._upstreams = upstreams
         self._records = records
         self._check = check
         self._observe = observe
+        self._secrets = secrets
 
     async def execute(self, scope: TenantScope, request: CallRequest) -> CallOutcome:
         """Call a tool of one of the tenant's servers and return how it ended, well or not.
@@ -95,19 +107,24 @@ class ToolCalls:
         check_size(request.arguments)
         if server.status != "active":
             raise ServerDisabled(f"The server {server.definition.slug!r} is switched off.")
-        tool = (await self._tools(call)).get(request.tool_name)
+        tool = (await self._in_time(call, self._upstreams.tools(server))).get(request.tool_name)
         if tool is None:
             raise ToolNotFound(
                 f"The server {server.definition.slug!r} has no tool {request.tool_name!r}.",
                 details={"tool": request.tool_name},
             )
-        self._check(tool.definition_hash, tool.input_schema, request.arguments)
+        call.arguments, call.redaction = await self._in_time(
+            call, arguments_of(request, server.tenant_id, self._secrets)
+        )
+        with call.redaction:
+            self._check(tool.definition_hash, tool.input_schema, call.arguments)
         return tool
 
-    async def _tools(self, call: "_Call") -> dict[str, KnownTool]:
+    @staticmethod
+    async def _in_time(call: "_Call", work: Awaitable[T]) -> T:
         try:
             async with asyncio.timeout(max(0.0, call.seconds_left)):
-                return await self._upstreams.tools(call.server)
+                return await work
         except TimeoutError as error:
             message = "The time for this call was over before its server was ready: nothing was called."
             raise ToolTimeout(message) from error
@@ -133,9 +150,10 @@ class ToolCalls:
 
     async def _call(self, call: "_Call") -> CallOutcome:
         try:
-            answer = await self._upstreams.call(
-                call.server, call.request.tool_name, call.request.arguments, call.tool_seconds
-            )
+            with call.redaction:
+                answer = await self._upstreams.call(
+                    call.server, call.request.tool_name, call.arguments, call.tool_seconds
+                )
         except PlatformError as error:
             return call.failed(_failure_of(error))
         except Exception:  # noqa: BLE001 - a bug must not look like something that may be repeated
@@ -143,7 +161,8 @@ class ToolCalls:
             broken = ToolInterrupted("The gateway failed during this call: its log says why.")
             return call.failed(_failure_of(broken))
         if answer.is_error:
-            return call.failed(tool_said(answer.content, answer.structured), answer.duration_ms)
+            content, structured = call.redaction.data([answer.content, answer.structured]) or ([], None)
+            return call.failed(tool_said(content, structured), answer.duration_ms)
         output = output_of(answer.content, answer.structured)
         limit = call.request.result_max_bytes
         if limit is not None and (size := len(msgspec.json.encode(output))) > limit:
@@ -189,11 +208,13 @@ class ToolCalls:
 
 
 class _Call:
-    """One call under way, and its clock."""
+    """One call under way, and its clock. `arguments` are those that are sent, `request` is what is recorded."""
 
     def __init__(self, request: CallRequest, server: Server) -> None:
         self.request = request
         self.server = server
+        self.arguments = request.arguments
+        self.redaction = NOTHING_SECRET
         self.started_at = dt.datetime.now(dt.UTC)
         self._began = time.perf_counter()
 

@@ -11,7 +11,8 @@ from litestar.params import Parameter
 from services.mcp_gateway.app.ports import LaunchRules, ServerRegistry, Sessions
 from services.mcp_gateway.app.reading import Reads, ServerFilter, ServerRow
 from services.mcp_gateway.app.sightings import Sightings
-from services.mcp_gateway.domain.server import BUNDLED, Server, ServerDefinition, Status, check_definition
+from services.mcp_gateway.domain.server import BUNDLED, Server, ServerDefinition, Status
+from services.mcp_gateway.domain.server_rules import check_definition
 from services.mcp_gateway.entry.shapes import (
     DiscoveredServer,
     Discovery,

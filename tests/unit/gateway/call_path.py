@@ -3,7 +3,7 @@
 import asyncio
 import datetime as dt
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,6 +14,7 @@ from services.mcp_gateway.domain.server import Server, ServerConfig, ServerDefin
 from services.mcp_gateway.entry.consumer import ToolTasks
 from shared.bus.tasks import Task, TaskResult, task_id_of
 from shared.scope import TenantScope
+from shared.secrets.errors import SecretNotFound
 from tests.unit.gateway.call_log import CallLog, recording
 
 TENANT = uuid4()
@@ -61,12 +62,20 @@ class Gateway:
     def __init__(self, config: ServerConfig | None = None) -> None:
         self.server = server_with(config or ServerConfig())
         self.upstream = Upstream()
+        self.secrets: dict[str, str] = {}
         self.log = CallLog()
         self.records = recording(self.log)
-        self.calls = ToolCalls(self, self.upstream, self.records, lambda _, __, ___: None, lambda _, __: None)
+        self.calls = ToolCalls(self, self.upstream, self.records, lambda _, __, ___: None, lambda _, __: None, self)
 
     async def find(self, _: TenantScope, __: str) -> Server:
         return self.server
+
+    async def resolve(self, tenant_id: UUID, names: Sequence[str]) -> dict[str, str]:
+        assert tenant_id == TENANT
+        for name in names:
+            if name not in self.secrets:
+                raise SecretNotFound(name)
+        return {name: self.secrets[name] for name in names}
 
     async def execute(self, tool: str, **more: Any) -> CallOutcome:
         call = {"id": uuid4(), "server": "s", "tool_name": tool, "arguments": {}, **more}

@@ -22,11 +22,15 @@ from services.mcp_gateway.limits import (
 
 
 class SessionKey(msgspec.Struct, frozen=True):
-    """Whose session with what. A changed definition, its credentials among it, is another session."""
+    """Whose session with what. A changed definition, its credentials among it, is another session.
+
+    `identity` stands for the values of the secrets that the session was started with.
+    """
 
     tenant_id: UUID
     server_id: UUID
     version: int
+    identity: str = ""
 
 
 class PoolBounds(msgspec.Struct, frozen=True):
