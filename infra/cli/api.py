@@ -68,6 +68,9 @@ class Api:
     async def patch(self, path: str, answer: type[T], body: Any) -> T:
         return await self._call("PATCH", path, answer, body=body)
 
+    async def delete(self, path: str) -> None:
+        await self._send("DELETE", path)
+
     @asynccontextmanager
     async def stream(self, path: str, last_event_id: str | None) -> AsyncIterator[httpx2.EventSource]:
         """Open a stream of server-sent events, behind the one named if any."""

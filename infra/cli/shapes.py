@@ -271,3 +271,21 @@ class Stats(msgspec.Struct):
     workflows: list[WorkflowCounts]
     since: str = msgspec.field(name="from")
     until: str = msgspec.field(name="to")
+
+
+class Secret(msgspec.Struct):
+    """A secret; no answer holds its value."""
+
+    name: str
+    version: int
+    description: str
+    created_at: str
+    updated_at: str
+    updated_by: str
+
+
+class SecretPage(msgspec.Struct):
+    """A page of secrets; `next_cursor` is None on the last."""
+
+    secrets: list[Secret]
+    next_cursor: str | None = None

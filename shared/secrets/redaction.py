@@ -85,7 +85,15 @@ class Redaction:
 def forms_of(value: str) -> set[str]:
     """Return how a value may be written in a text, if it is long enough to be looked for."""
     in_json = msgspec.json.encode(value).decode()[1:-1]
-    forms = {value, value.strip(), quote(value, safe=""), quote(value), repr(value)[1:-1], in_json}
+    forms = {
+        value,
+        value.strip(),
+        quote(value, safe=""),
+        quote(value),
+        repr(value)[1:-1],
+        in_json,
+        repr(value.encode())[2:-1],
+    }
     return {form for form in forms if len(form) >= SECRET_REDACTED_MIN_CHARS}
 
 
