@@ -33,11 +33,13 @@ def texts_at(value: Any, paths: Iterable[Path]) -> Iterator[str]:
     """Yield the texts at `paths` (a template's `secret_paths`). Raises `InvalidInput` for a path to something else."""
     for path in paths:
         found = value
-        try:
-            for step in path:
+        for step in path:
+            if isinstance(found, dict) and step in found:
                 found = found[step]
-        except (LookupError, TypeError) as error:
-            raise InvalidInput("A path to a secret leads nowhere.") from error
+            elif isinstance(found, list) and isinstance(step, int) and 0 <= step < len(found):
+                found = found[step]
+            else:
+                raise InvalidInput("A path to a secret leads nowhere.")
         if not isinstance(found, str):
             raise InvalidInput("A path to a secret does not lead to a text.")
         yield found

@@ -1,5 +1,6 @@
 """The tenant service's secrets, asked for over NATS and remembered for seconds."""
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -19,6 +20,8 @@ from shared.secrets.errors import SecretNotFound, SecretsUnavailable
 from shared.secrets.questions import RESOLVE_SUBJECT, Answer, Asker
 
 CHANGES_SUBJECT = "events.*.tenant.secret.*"
+
+_Wanted = tuple[UUID, tuple[str, ...], int]
 
 
 class RemoteSecrets:
@@ -41,6 +44,7 @@ class RemoteSecrets:
         self._seen = seen
         self._known: OrderedDict[tuple[UUID, str], tuple[float, str]] = OrderedDict()
         self._changes = 0
+        self._asking: dict[_Wanted, asyncio.Task[dict[str, str]]] = {}
 
     def hear_changes(self, broker: NatsBroker) -> None:
         """Forget a tenant's values when the tenant service says that one was set or deleted."""
@@ -72,15 +76,31 @@ class RemoteSecrets:
         return values
 
     async def _asked(self, tenant_id: UUID, names: list[str]) -> dict[str, str]:
+        """Ask once for all who want the same now; not for those who want it after a change that came meanwhile."""
+        question = tenant_id, tuple(names), self._changes
+        asking = self._asking.get(question)
+        if asking is None:
+            asking = self._asking[question] = asyncio.create_task(self._fetched(tenant_id, names))
+            asking.add_done_callback(lambda done: self._answered(question, done))
+        return await asyncio.shield(asking)
+
+    def _answered(self, question: _Wanted, done: "asyncio.Task[dict[str, str]]") -> None:
+        del self._asking[question]
+        if not done.cancelled():
+            done.exception()  # seen, although everybody who asked may have gone
+
+    async def _fetched(self, tenant_id: UUID, names: list[str]) -> dict[str, str]:
         if self._signer is None:
             raise SecretsUnavailable(f"This service cannot ask for secrets: {self._setting} is not set.")
         if len(names) > SECRET_NAMES_ASKED_MAX:
             raise SecretsUnavailable(f"At most {SECRET_NAMES_ASKED_MAX} secrets are filled in at once.")
         changes = self._changes
-        values = await self._ask(Asker(self._signer, tenant_id, names))
+        answer = await self._ask(Asker(self._signer, tenant_id, names))
+        values: dict[str, str] = {}
         for name in names:
-            if name not in values:
+            if name not in answer:
                 raise SecretNotFound(name)
+            values[name] = answer[name]
             self._seen(name, values[name])
         if changes == self._changes:
             until = time.monotonic() + SECRET_CACHE_S
