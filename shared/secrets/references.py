@@ -34,12 +34,9 @@ def texts_at(value: Any, paths: Iterable[Path]) -> Iterator[str]:
     for path in paths:
         found = value
         for step in path:
-            if isinstance(found, dict) and step in found:
-                found = found[step]
-            elif isinstance(found, list) and isinstance(step, int) and 0 <= step < len(found):
-                found = found[step]
-            else:
+            if not _has(found, step):
                 raise InvalidInput("A path to a secret leads nowhere.")
+            found = found[step]
         if not isinstance(found, str):
             raise InvalidInput("A path to a secret does not lead to a text.")
         yield found
@@ -73,6 +70,12 @@ def filler(values: Mapping[str, str]) -> Callable[[str], str]:
         return values[name]
 
     return lookup
+
+
+def _has(value: Any, step: str | int) -> bool:
+    if isinstance(value, list):
+        return isinstance(step, int) and 0 <= step < len(value)
+    return isinstance(value, dict) and step in value
 
 
 def _resolved(value: Any, path: Path, lookup: Callable[[str], str]) -> Any:
