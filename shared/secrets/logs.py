@@ -4,31 +4,36 @@ import logging
 from collections import OrderedDict
 
 from shared.limits import SECRET_CACHE_SIZE
-from shared.secrets.redaction import Redaction
+from shared.secrets.redaction import Redaction, forms_of
 
 
 class SecretsInLogs:
-    """The values that this process was given lately; those of long ago are forgotten one by one."""
+    """The values that this process was given lately, at most two times `SECRET_CACHE_SIZE`."""
 
     def __init__(self) -> None:
-        self._names: OrderedDict[str, str] = OrderedDict()
-        self._redaction: Redaction | None = None
+        self._forms: OrderedDict[str, tuple[frozenset[str], str]] = OrderedDict()
+        self._redaction = Redaction({})
 
     def add(self, name: str, value: str) -> None:
         """Take a value out of every line from now on."""
-        if value in self._names:
-            self._names.move_to_end(value)
+        if value in self._forms:
+            self._forms.move_to_end(value)
             return
-        self._names[value] = name
-        self._redaction = None
-        if len(self._names) > SECRET_CACHE_SIZE:
-            self._names.popitem(last=False)
+        forms = self._forms[value] = forms_of(value), name
+        self._redaction.add(*forms)
+        if len(self._forms) > 2 * SECRET_CACHE_SIZE:
+            self._forget_half()
 
     def clean(self, line: str) -> str:
         """Return the line with references in place of the values."""
-        if self._redaction is None:
-            self._redaction = Redaction.of(self._names.items())
         return self._redaction.text(line)
+
+    def _forget_half(self) -> None:
+        while len(self._forms) > SECRET_CACHE_SIZE:
+            self._forms.popitem(last=False)
+        self._redaction = Redaction({})
+        for forms, name in self._forms.values():
+            self._redaction.add(forms, name)
 
     def install(self) -> None:
         """Clean what every handler of the root logger writes from now on."""

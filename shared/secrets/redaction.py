@@ -10,6 +10,8 @@ import msgspec
 from shared.errors import FieldFault, PlatformError
 from shared.limits import SECRET_REDACTED_HEAD_CHARS, SECRET_REDACTED_MIN_CHARS
 
+_FEW = 64
+
 
 class Redaction:
     """Puts the reference where a value stands, as it is or as URLs, JSON and Python write it.
@@ -19,17 +21,18 @@ class Redaction:
     """
 
     def __init__(self, values: Mapping[str, str]) -> None:
-        self._said = _forms((value, name) for name, value in values.items())
+        # By their first characters: a text is gone through once, however many values there are.
+        self._forms: dict[str, list[tuple[str, str]]] = {}
+        for name, value in values.items():
+            self.add(forms_of(value), name)
 
-    @classmethod
-    def of(cls, names: Iterable[tuple[str, str]]) -> "Redaction":
-        """Return one of pairs of a value and its name; names may repeat, since tenants choose them."""
-        redaction = cls({})
-        redaction._said = _forms(names)
-        return redaction
+    def add(self, forms: Iterable[str], name: str) -> None:
+        """Take these out as well, which `forms_of` gave for the value of the secret of this name."""
+        for form in forms:
+            self._forms.setdefault(form[:SECRET_REDACTED_MIN_CHARS], []).append((form, f"{{secret.{name}}}"))
 
     def __bool__(self) -> bool:
-        return bool(self._said)
+        return bool(self._forms)
 
     def __enter__(self) -> Self:
         return self
@@ -42,23 +45,45 @@ class Redaction:
 
     def text(self, text: str) -> str:
         """Return the text without the values."""
-        for value, reference in self._said:
-            head = value[:SECRET_REDACTED_HEAD_CHARS]
-            at = text.find(head)
-            while at >= 0:
-                end = at + _common(text, at, value)
-                text = text[:at] + reference + text[end:]
-                at = text.find(head, at + len(reference))
-        return text
+        if len(self._forms) <= _FEW and not any(head in text for head in self._forms):
+            return text
+        pieces: list[str] = []
+        kept = 0
+        for at in range(len(text) - SECRET_REDACTED_MIN_CHARS + 1):
+            if text[at : at + SECRET_REDACTED_MIN_CHARS] in self._forms and at >= kept:
+                length, reference = self._at(text, at)
+                if length:
+                    pieces += (text[kept:at], reference)
+                    kept = at + length
+        return "".join((*pieces, text[kept:]))
 
     def data(self, value: Any) -> Any:
         """Return a value of JSON without them, the keys of its objects included; None if it is nested too deeply."""
-        if not self._said:
+        if not self._forms:
             return value
         try:
             return self._cleaned(value)
         except RecursionError:
             return None
+
+    def clean(self, error: PlatformError) -> None:
+        """Take the values out of an error that is on its way, and cut it loose from what caused it."""
+        if not self._forms:
+            return
+        error.message = self.text(error.message)
+        error.args = (error.message,)
+        error.details = self.data(error.details) or {}
+        error.faults = [FieldFault(f.path, self.text(f.message), f.code, f.position) for f in error.faults]
+        error.__cause__ = error.__context__ = None
+
+    def _at(self, text: str, at: int) -> tuple[int, str]:
+        """Return how long the longest value at a place is, 0 if there is none, and its reference."""
+        found = 0, ""
+        for form, reference in self._forms.get(text[at : at + SECRET_REDACTED_MIN_CHARS], ()):
+            common = _common(text, at, form)
+            if common >= min(len(form), SECRET_REDACTED_HEAD_CHARS) and common > found[0]:
+                found = common, reference
+        return found
 
     def _cleaned(self, value: Any) -> Any:
         match value:
@@ -71,45 +96,19 @@ class Redaction:
             case _:
                 return value
 
-    def clean(self, error: PlatformError) -> None:
-        """Take the values out of an error that is on its way, and cut it loose from what caused it."""
-        if not self._said:
-            return
-        error.message = self.text(error.message)
-        error.args = (error.message,)
-        error.details = self.data(error.details) or {}
-        error.faults = [FieldFault(f.path, self.text(f.message), f.code, f.position) for f in error.faults]
-        error.__cause__ = error.__context__ = None
 
-
-def forms_of(value: str) -> set[str]:
+def forms_of(value: str) -> frozenset[str]:
     """Return how a value may be written in a text, if it is long enough to be looked for."""
     in_json = msgspec.json.encode(value).decode()[1:-1]
-    forms = {
-        value,
-        value.strip(),
-        quote(value, safe=""),
-        quote(value),
-        repr(value)[1:-1],
-        in_json,
-        repr(value.encode())[2:-1],
-    }
-    return {form for form in forms if len(form) >= SECRET_REDACTED_MIN_CHARS}
+    in_python = repr(value)[1:-1], repr(value.encode())[2:-1]
+    forms = {value, value.strip(), quote(value, safe=""), quote(value), in_json, *in_python}
+    return frozenset(form for form in forms if len(form) >= SECRET_REDACTED_MIN_CHARS)
 
 
 def _common(text: str, at: int, value: str) -> int:
     """Return how many characters of the value stand at that place."""
     longest = min(len(value), len(text) - at)
     return next((number for number in range(longest) if text[at + number] != value[number]), longest)
-
-
-def _forms(names: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    said: dict[str, str] = {}
-    for value, name in names:
-        for form in forms_of(value):
-            said.setdefault(form, f"{{secret.{name}}}")
-    # The longest first: one value may be a part of another.
-    return sorted(said.items(), key=lambda item: -len(item[0]))
 
 
 NOTHING_SECRET = Redaction({})

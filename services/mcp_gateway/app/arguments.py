@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from services.mcp_gateway.domain.call import CallRequest
-from shared.secrets.redaction import NOTHING_SECRET, Redaction
+from shared.secrets.redaction import Redaction
 from shared.secrets.references import filler, names_in, resolve_secrets, texts_at
 from shared.secrets.source import SecretSource
 
@@ -17,7 +17,5 @@ async def arguments_of(
     The request, which is recorded, keeps the references. Raises what resolving raises, and `InvalidInput` for places
     that are not there.
     """
-    if not request.secret_paths:
-        return request.arguments, NOTHING_SECRET
     values = await secrets.resolve(tenant_id, names_in(texts_at(request.arguments, request.secret_paths)))
     return resolve_secrets(request.arguments, request.secret_paths, filler(values)), Redaction(values)

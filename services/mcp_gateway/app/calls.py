@@ -113,9 +113,9 @@ class ToolCalls:
                 f"The server {server.definition.slug!r} has no tool {request.tool_name!r}.",
                 details={"tool": request.tool_name},
             )
-        call.arguments, call.redaction = await self._in_time(
-            call, arguments_of(request, server.tenant_id, self._secrets)
-        )
+        if request.secret_paths:
+            filling = arguments_of(request, server.tenant_id, self._secrets)
+            call.arguments, call.redaction = await self._in_time(call, filling)
         with call.redaction:
             self._check(tool.definition_hash, tool.input_schema, call.arguments)
         return tool

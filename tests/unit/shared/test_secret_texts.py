@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import FieldFault, InvalidInput, TooLarge, Unprocessable
-from shared.limits import SECRET_REDACTED_HEAD_CHARS, SECRETS_FILLED_MAX_CHARS
+from shared.limits import SECRET_CACHE_SIZE, SECRET_REDACTED_HEAD_CHARS, SECRETS_FILLED_MAX_CHARS
 from shared.secrets.errors import SecretNotFound
 from shared.secrets.logs import SecretsInLogs
 from shared.secrets.redaction import NOTHING_SECRET, Redaction, forms_of
@@ -100,6 +100,16 @@ def test_what_is_nested_too_deeply_is_dropped() -> None:
     for _ in range(100_000):
         deep = [deep]
     assert Redaction({"N": VALUE}).data(deep) is None
+
+
+def test_of_many_values_the_latest_are_taken_out_of_a_log() -> None:
+    logs = SecretsInLogs()
+    for number in range(2 * SECRET_CACHE_SIZE + 1):
+        logs.add("N", f"value-{number:06}")
+    assert logs.clean("value-004000 value-003500") == "{secret.N} {secret.N}"
+    assert logs.clean("value-000001") == "value-000001"
+    logs.add("N", "value-003000")
+    assert logs.clean(f"{'x' * 1000}value-003000{'y' * 1000}") == f"{'x' * 1000}{{secret.N}}{'y' * 1000}"
 
 
 def test_lines_of_a_log_are_cleaned_with_what_went_wrong() -> None:
