@@ -33,6 +33,7 @@ class Upstream:
 
     def __init__(self) -> None:
         self.calls: list[float] = []
+        self.sent: list[dict[str, Any]] = []
         self.start_failure: Exception | None = None
         self.starting = 0.0
         self.answer: Callable[[], dict[str, Any]] = lambda: {"done": True}
@@ -43,8 +44,9 @@ class Upstream:
             raise self.start_failure
         return {name: KnownTool(name, {}, {}, "hash", repeatable=name == READS) for name in (ACTS, READS)}
 
-    async def call(self, _: Server, __: str, ___: dict[str, Any], seconds: float) -> ToolAnswer:
+    async def call(self, _: Server, __: str, arguments: dict[str, Any], seconds: float) -> ToolAnswer:
         self.calls.append(seconds)
+        self.sent.append(arguments)
         return ToolAnswer([], self.answer(), is_error=False, duration_ms=1.0)
 
     async def ping(self, _: Server, __: float) -> None: ...
