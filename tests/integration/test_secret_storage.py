@@ -175,6 +175,14 @@ async def test_a_restart_and_a_new_master_key_lose_nothing(
     assert NEW not in (tmp_path / "back" / "log").read_text()
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def signed(backbone: Backbone, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """There is a signing key, under the right master key."""
+    async with tenant_service(backbone, tmp_path_factory.mktemp("signed")):
+        pass
+
+
+@pytest.mark.usefixtures("signed")
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
@@ -189,12 +197,10 @@ async def test_a_restart_and_a_new_master_key_lose_nothing(
 async def test_a_bad_key_is_said_at_the_start(
     backbone: Backbone, tmp_path: Path, settings: dict[str, str], said: str
 ) -> None:
-    async with tenant_service(backbone, tmp_path / "first"):
-        pass  # there is a signing key now, under the right master key
     with pytest.raises((AssertionError, httpx2.TransportError)):
-        async with tenant_service(backbone, tmp_path / "second", **settings):
+        async with tenant_service(backbone, tmp_path, **settings):
             pass
-    log = (tmp_path / "second" / "log").read_text()
+    log = (tmp_path / "log").read_text()
     assert said in log
     for value in settings.values():
         assert len(value) < 60 or value not in log
