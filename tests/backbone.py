@@ -44,6 +44,16 @@ class Backbone:
         assert seed is not None
         return seed
 
+    def secrets_seed(self, service: str) -> str:
+        """Return the seed that a service asks for secrets with."""
+        seed = self._bus.secrets_seed(service)
+        assert seed is not None
+        return seed
+
+    def secrets_readers(self) -> str:
+        """Return the public keys of the services that may ask for secrets."""
+        return self._bus.secrets_readers
+
     def issuer_seed(self) -> str:
         """Return the seed of the account that signs the users whom the authorisation callout lets in."""
         seed = self._bus.issuer_seed

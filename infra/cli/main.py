@@ -21,6 +21,7 @@ _COMMANDS = {
     "executions": ("infra.cli.listing", "executions"),
     "approvals": ("infra.cli.approvals", "approvals"),
     "mcp": ("infra.cli.mcp", "mcp"),
+    "secrets": ("infra.cli.secrets", "secrets"),
     "stats": ("infra.cli.stats", "stats"),
     "events": ("infra.cli.events", "events"),
     "projections": ("infra.cli.projections", "projections"),

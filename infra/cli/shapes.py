@@ -339,3 +339,21 @@ class Approved(msgspec.Struct):
 
     server_id: str
     tools: list[DecidedTool]
+
+
+class Secret(msgspec.Struct):
+    """A secret; no answer holds its value."""
+
+    name: str
+    version: int
+    description: str
+    created_at: str
+    updated_at: str
+    updated_by: str
+
+
+class SecretPage(msgspec.Struct):
+    """A page of secrets; `next_cursor` is None on the last."""
+
+    secrets: list[Secret]
+    next_cursor: str | None = None

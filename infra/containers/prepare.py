@@ -14,7 +14,7 @@ from pathlib import Path
 from infra import services
 from infra.local.keys import master_key, secret_key, write_secret
 from infra.local.nats import configuration
-from infra.local.nats_credentials import CALLOUT_ISSUER, Credentials
+from infra.local.nats_credentials import CALLOUT_ISSUER, SECRETS_READERS, Credentials
 from infra.local.nats_permissions import OPERATOR
 from infra.migrate import migrate
 from infra.provision import dsn
@@ -48,7 +48,10 @@ def _environment(name: str, key: bytes, credentials: Credentials, admin_dsn: str
     }
     if name in {"tenant", "workflow"}:
         environment[f"AGENTIC_{name.upper()}_MASTER_KEY"] = master_key(key, name).hex()
+    if name in SECRETS_READERS:
+        environment[f"AGENTIC_{name.upper()}_SECRETS_SEED"] = credentials.secrets_seed(name)
     if name == "tenant":
+        environment["AGENTIC_TENANT_SECRETS_READERS"] = credentials.secrets_readers()
         environment["AGENTIC_TENANT_NATS_ISSUER_SEED"] = credentials.seed(CALLOUT_ISSUER)
         environment["AGENTIC_TENANT_OPERATOR_KEY"] = credentials.public(OPERATOR)
     return environment

@@ -8,7 +8,7 @@ from infra.local.cluster import locate
 from infra.local.kept import Announce, Progress
 from infra.local.keys import role_password
 from infra.local.nats import Nats
-from infra.local.nats_credentials import CALLOUT_ISSUER, Credentials
+from infra.local.nats_credentials import CALLOUT_ISSUER, SECRETS_READERS, Credentials
 from infra.local.nats_permissions import OPERATOR
 from infra.local.parts import Parts
 from infra.local.paths import DataDir, socket_folder
@@ -94,6 +94,15 @@ class Bus:
     def operator_key(self) -> str:
         """The operator's public nkey, whose signature services ask for; also where the server is another's."""
         return self._credentials.public(OPERATOR)
+
+    def secrets_seed(self, service: str) -> str | None:
+        """Return the seed that a service asks for secrets with, also where the server is another's; or None."""
+        return self._credentials.secrets_seed(service) if service in SECRETS_READERS else None
+
+    @property
+    def secrets_readers(self) -> str:
+        """The public keys of the services that may ask for secrets, separated by commas."""
+        return self._credentials.secrets_readers()
 
     @property
     def issuer_seed(self) -> str | None:

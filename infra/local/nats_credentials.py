@@ -9,6 +9,7 @@ from infra.local.keys import write_secret
 
 _SEED_BYTES = 32
 CALLOUT_ISSUER = "callout-issuer"
+SECRETS_READERS = ("mcp_gateway", "workflow")
 
 
 class Credentials:
@@ -30,3 +31,18 @@ class Credentials:
         """Return the public key of that seed (`U…` or `A…`)."""
         key: bytes = nkeys.from_seed(bytearray(self.seed(name).encode())).public_key
         return key.decode()
+
+    def secrets_seed(self, service: str) -> str:
+        """Return the seed that a service signs its questions for secrets with.
+
+        It is not the one that the service shows to NATS: of that the server chooses what is signed.
+        """
+        return self.seed(_secrets_reader(service))
+
+    def secrets_readers(self) -> str:
+        """Return the public keys of those who may ask for secrets, separated by commas."""
+        return ",".join(self.public(_secrets_reader(service)) for service in SECRETS_READERS)
+
+
+def _secrets_reader(service: str) -> str:
+    return f"secrets-reader-{service}"

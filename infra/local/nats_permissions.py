@@ -22,11 +22,14 @@ class Rights(msgspec.Struct, frozen=True):
     answers: bool = False
 
 
+# Asked by those who use secrets, whom the tenant service also knows by a signature.
+_SECRETS = "queries.tenant.secrets.resolve"
+
 _OWN: dict[str, Rights] = {
     "tenant": Rights(
         publish=(),
         # Only the operator may publish these commands: they hand out credentials.
-        subscribe=("queries.tenant.*", "commands.tenant.*", "$SYS.REQ.USER.AUTH"),
+        subscribe=("queries.tenant.*", _SECRETS, "commands.tenant.*", "$SYS.REQ.USER.AUTH"),
         answers=True,
     ),
     "mcp_gateway": Rights(
@@ -37,6 +40,7 @@ _OWN: dict[str, Rights] = {
             "commands.workflow.control-execution",
             "queries.workflow.*",
             "notices.mcp_gateway.*",
+            _SECRETS,
         ),
         subscribe=("commands.mcp.>", "answers.mcp_gateway.>", "notices.mcp_gateway.*"),
         answers=True,
@@ -48,6 +52,7 @@ _OWN: dict[str, Rights] = {
             "commands.rag.>",
             "commands.agent.>",
             "results.*",
+            _SECRETS,
             "emitted.>",
             # Answers to commands that lay in a stream: the grant to answer is for requests that come directly.
             "answers.>",

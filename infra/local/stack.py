@@ -104,7 +104,10 @@ class Stack:
             own["AGENTIC_NATS_SEED"] = seed
         if name in self._master_keys:
             own[f"AGENTIC_{name.upper()}_MASTER_KEY"] = self._master_keys[name]
+        if reader := self.bus.secrets_seed(name):
+            own[f"AGENTIC_{name.upper()}_SECRETS_SEED"] = reader
         if name == "tenant":
+            own["AGENTIC_TENANT_SECRETS_READERS"] = self.bus.secrets_readers
             own["AGENTIC_TENANT_DEMO"] = self._options.environment.get("AGENTIC_TENANT_DEMO", "1")
             own["AGENTIC_TENANT_OPERATOR_KEY"] = self.bus.operator_key
             if issuer := self.bus.issuer_seed:

@@ -19,6 +19,7 @@ from services.mcp_gateway.adapters.pins import PostgresPins
 from services.mcp_gateway.adapters.records import CallRecords
 from services.mcp_gateway.adapters.registry import Registry
 from services.mcp_gateway.adapters.routing import RoutedUpstreams
+from services.mcp_gateway.adapters.secret_upstreams import SecretUpstreams
 from services.mcp_gateway.adapters.upstreams import PooledUpstreams
 from services.mcp_gateway.adapters.views import Views
 from services.mcp_gateway.adapters.workflow_service import WorkflowService
@@ -54,6 +55,8 @@ from shared.limits import TASKS_HELD_MAX
 from shared.net.guard import parse_allowed_hosts
 from shared.runtime import Runtime, open_runtime
 from shared.scope import TenantScope
+from shared.secrets.opening import open_secrets
+from shared.secrets.source import SecretSource
 from shared.tail.leader import lead
 
 NAME = "mcp_gateway"
@@ -73,8 +76,9 @@ async def run(settings: McpGatewaySettings) -> None:
         healths = Healths(health_changes.announce)
         changes = Changes()
         pooled = PooledUpstreams(launcher, healths, changes.tell)
+        secrets = open_secrets(rt, settings.mcp_gateway_secrets_seed, "AGENTIC_MCP_GATEWAY_SECRETS_SEED")
         async with pooled.pool:
-            await _serve(rt, settings, launcher, pooled, healths, changes, metrics)
+            await _serve(rt, settings, launcher, pooled, secrets, healths, changes, metrics)
 
 
 async def _serve(
@@ -82,6 +86,7 @@ async def _serve(
     settings: McpGatewaySettings,
     launcher: Launcher,
     pooled: PooledUpstreams,
+    secrets: SecretSource,
     healths: Healths,
     changes: Changes,
     metrics: Metrics,
@@ -99,14 +104,12 @@ async def _serve(
         ExecutionEvents(rt.client),
         on_changed=lambda tenant_id, _: changes.tell(tenant_id, Change("tools")),
     )
-    upstreams = RoutedUpstreams(pooled, {WORKFLOWS.slug: workflow_tools})
+    upstreams = RoutedUpstreams(SecretUpstreams(pooled, secrets), {WORKFLOWS.slug: workflow_tools})
     configs = Configs(rt.tenants, rt.waker.wake)
     policies = Policies(configs)
     trust = Trust(upstreams, PostgresPins(rt.tenants, rt.waker.wake), metrics.observe_pins)
     check = ArgumentValidator().check
-    calls = ToolCalls(
-        registry, policies, upstreams, trust, records, check, metrics.observe_call, metrics.observe_result
-    )
+    calls = ToolCalls(registry, policies, upstreams, trust, records, check, secrets, metrics)
     sightings = Sightings(upstreams, trust, views, policies, healths)
     profiles = Profiles(registry, views, policies)
     offers = Offers(profiles.servers, _tools_of(profiles, trust, upstreams), upstreams)

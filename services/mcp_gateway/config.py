@@ -13,3 +13,5 @@ class McpGatewaySettings(Settings, frozen=True, kw_only=True):
     """
     mcp_gateway_public_hosts: str = ""
     """Comma-separated host names by which the MCP endpoint is reached, beside `localhost` and addresses."""
+    mcp_gateway_secrets_seed: str = ""
+    """nkey seed (`SU…`) that questions for secrets are signed with; without it servers and calls can name none."""

@@ -142,12 +142,6 @@ class ToolCancelled(PlatformError):
     code = "tool_cancelled"
 
 
-class SecretsUnavailable(PlatformError):
-    """The call names secrets, and there is no store here to take them from."""
-
-    code = "secrets_unavailable"
-
-
 class CallFailed(PlatformError):
     """A call that failed, under the code of its failure. `details.execution_id` names it in the history."""
 
@@ -173,6 +167,7 @@ STATUSES = {
     "arguments_invalid": 422,
     "address_refused": 422,
     "command_not_allowed": 422,
+    "secret_not_found": 422,
     "secrets_unavailable": 422,
     "not_installable": 422,
     "tool_cancelled": 502,

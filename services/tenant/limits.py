@@ -17,3 +17,7 @@ PASSWORD_MAX = 256
 PASSWORD_CHECKS_AT_ONCE = 2  # each takes 64 MiB and tens of milliseconds of a core
 PASSWORD_CHECKS_WAITING = 64  # more are refused at once
 DEMO_PASSWORD_BYTES = 18
+MASTER_KEYS_MAX = 4  # the one in use, and those that were
+DATA_KEYS_PAGE = 500  # wrapped anew at once
+SECRETS_PER_TENANT_MAX = 500
+SECRET_DESCRIPTION_MAX = 500

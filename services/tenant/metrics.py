@@ -12,3 +12,6 @@ class Metrics:
         self.connections = Counter(
             "agentic_tenant_nats_connections", "Tenants' connections to NATS", ["outcome"], registry=registry
         )
+        self.secret_reads = Counter(
+            "agentic_tenant_secret_reads", "Questions of services for secrets", ["outcome"], registry=registry
+        )

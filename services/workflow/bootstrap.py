@@ -64,6 +64,7 @@ from shared.db.kept import KeptConnections
 from shared.ids import new_id
 from shared.net.guard import guarded_client, parse_allowed_hosts
 from shared.runtime import Runtime, open_runtime
+from shared.secrets.opening import open_secrets
 from shared.tail.leader import lead
 from shared.tail.relay import CHECKPOINT as RELAY
 
@@ -95,7 +96,8 @@ def _transitions(rt: Runtime) -> PostgresTransitions:
 def _do_http_steps(rt: Runtime, settings: WorkflowSettings) -> None:
     client = guarded_client(parse_allowed_hosts(settings.allowed_hosts))
     rt.on_close(client.aclose)
-    rt.work_on(SUBJECTS["http"], HttpRequests(client).do, concurrency=HTTP_CONCURRENCY)
+    secrets = open_secrets(rt, settings.workflow_secrets_seed, "AGENTIC_WORKFLOW_SECRETS_SEED")
+    rt.work_on(SUBJECTS["http"], HttpRequests(client, secrets).do, concurrency=HTTP_CONCURRENCY)
 
 
 async def run(settings: WorkflowSettings) -> None:

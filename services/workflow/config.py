@@ -17,3 +17,5 @@ class WorkflowSettings(Settings, frozen=True, kw_only=True):
     """Days after its end that an execution is kept where neither workflow nor tenant says so. None: for ever."""
     workflow_archive_url: str = ""
     """`file:///…` or `s3://bucket/prefix` (with the usual AWS_* variables); by default a folder in the data folder."""
+    workflow_secrets_seed: str = ""
+    """nkey seed (`SU…`) that questions for secrets are signed with; without it no `http` step can name one."""

@@ -5,7 +5,6 @@ anybody, so the receiver asks for a signature as well.
 """
 
 import base64
-import binascii
 import os
 import time
 from typing import Annotated
@@ -13,14 +12,12 @@ from typing import Annotated
 import msgspec
 import nkeys
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from shared.auth.limits import PROOF_S
+from shared.auth.nkey import public_nkey
 from shared.errors import Unauthenticated
-from shared.settings import SettingsInvalid
 
 ISSUE_TOKEN_SUBJECT = "commands.tenant.issue-token"  # noqa: S105 — a subject
-_KEY_BYTES = 1 + 32 + 2  # prefix, Ed25519 key, checksum
 _NONCE_BYTES = 16
 
 
@@ -48,15 +45,7 @@ class OperatorKey:
 
     def __init__(self, public: str) -> None:
         """Read `U…`. Raises `SettingsInvalid` for what is no public key of an nkey user."""
-        try:
-            raw = base64.b32decode(public)
-        except ValueError:
-            raw = b""
-        checked = raw[:-2]
-        good = len(raw) == _KEY_BYTES and raw[0] == nkeys.PREFIX_BYTE_USER
-        if not good or binascii.crc_hqx(checked, 0) != int.from_bytes(raw[-2:], "little"):
-            raise SettingsInvalid("AGENTIC_TENANT_OPERATOR_KEY is no public nkey of a user: they look like `U…`.")
-        self._key = Ed25519PublicKey.from_public_bytes(checked[1:])
+        self._key = public_nkey(public, "AGENTIC_TENANT_OPERATOR_KEY")
 
     def check(self, command: IssueToken, now: float) -> None:
         """Raise `Unauthenticated` unless the operator signed this, less than a minute from `now` (Unix seconds)."""

@@ -18,10 +18,10 @@ FAULT = re.compile(r'fault\([^()]*(?:\([^()]*\)[^()]*)*"([a-z]+(?:_[a-z]+)+)"\s*
 
 def codes() -> set[str]:
     found = set(RETRYABLE) | set(STATUSES) | set(COMMON)
-    for folder in ("services/workflow", "services/mcp_gateway", "shared/bus"):
+    for folder in ("services/workflow", "services/mcp_gateway", "shared/bus", "shared/secrets"):
         for file in (ROOT / folder).rglob("*.py"):
             found |= set(MADE.findall(file.read_text()))
-    for file in (ROOT / "services" / "workflow").rglob("*.py"):
+    for file in [*(ROOT / "services" / "workflow").rglob("*.py"), *(ROOT / "shared" / "secrets").rglob("*.py")]:
         found |= set(RAISED.findall(file.read_text()))
     for file in (ROOT / "services" / "workflow" / "domain" / "language").rglob("*.py"):
         found |= set(FAULT.findall(file.read_text()))
@@ -35,4 +35,5 @@ def test_a_code_is_documented(code: str) -> None:
 
 def test_the_codes_are_found() -> None:
     assert {"step_timeout", "http_status", "tool_timeout", "history_too_long", "bad_items", "bad_wait_for"} <= codes()
+    assert {"secret_not_found", "secrets_unavailable"} <= codes()
     assert {"store_away", "slug_taken", "wait_not_found", "idempotency_in_progress"} <= codes()

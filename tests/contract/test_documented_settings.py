@@ -1,4 +1,4 @@
-"""Every variable that the platform or one of its services reads stands in a README."""
+"""Every variable that the platform or one of its services reads stands in a README or a guide."""
 
 import importlib
 from pathlib import Path
@@ -33,7 +33,7 @@ def test_a_variable_of_the_platform_is_in_its_table(variable: str) -> None:
 
 @pytest.mark.parametrize(("service", "variable"), sorted(own_variables()))
 def test_a_variable_of_a_service_is_documented(service: str, variable: str) -> None:
-    texts = [ROOT / "README.md", ROOT / "services" / service / "README.md"]
+    texts = [ROOT / "README.md", ROOT / "services" / service / "README.md", *(ROOT / "docs").glob("*.md")]
     assert any(f"`{variable}`" in text.read_text() for text in texts)
 
 

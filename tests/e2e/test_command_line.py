@@ -33,21 +33,22 @@ class Said(msgspec.Struct, frozen=True):
     err: str
 
 
-async def agentic(environment: dict[str, str], *arguments: str) -> Said:
-    process = await start(environment, *arguments)
-    out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
+async def agentic(environment: dict[str, str], *arguments: str, said: bytes | None = None) -> Said:
+    """Run a command to its end; `said` goes to its standard input."""
+    process = await start(environment, *arguments, stdin=None if said is None else asyncio.subprocess.PIPE)
+    out, err = await asyncio.wait_for(process.communicate(said), PATIENCE)
     assert process.returncode is not None
     return Said(process.returncode, out.decode(), err.decode())
 
 
-async def start(environment: dict[str, str], *arguments: str) -> asyncio.subprocess.Process:
+async def start(environment: dict[str, str], *arguments: str, stdin: int | None = None) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "infra.cli.main",
         *arguments,
         env=environment,
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=asyncio.subprocess.DEVNULL if stdin is None else stdin,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

@@ -112,7 +112,9 @@ async def test_results_duplicates_and_failures(backbone: Backbone) -> None:
             ({**ADD, "tool_name": "divide", "arguments": {"a": 1, "b": 0}}, "tool_error", False),
             ({**ADD, "unknown": 1}, "invalid_input", False),
             ({**ADD, "tool_name": "a\0b"}, "invalid_input", False),
-            ({**ADD, "secret_paths": [["arguments", "a"]]}, "secrets_unavailable", False),
+            ({**ADD, "secret_paths": [["arguments", "a"]]}, "invalid_input", False),
+            ({**ADD, "secret_paths": [["server_id"]]}, "invalid_input", False),
+            ({**ADD, "secret_paths": [[]]}, "invalid_input", False),
         ]
         answers = await running.ask(*(task(tenant, payload) for payload, _, _ in cases))
         seen = [(answer["error"]["code"], answer["error"]["retryable"]) for answer in answers]

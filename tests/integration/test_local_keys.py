@@ -10,6 +10,7 @@ from infra.local.nats_credentials import Credentials
 from infra.local.options import Options, ServiceProgram
 from infra.local.paths import DataDir
 from infra.local.stack import Stack
+from shared.secrets.questions import reader_key
 
 ADMIN = "postgresql://postgres:x@db.test/postgres"
 NATS = "nats://nats.test:4222"
@@ -40,3 +41,19 @@ def test_the_secret_itself_reaches_no_service(tmp_path: Path) -> None:
     key = secret_key(place.secret_key)
     assert key.hex() not in local_environment(place).values()
     assert key.hex() not in prepare._environment("tenant", key, Credentials(tmp_path / "nats"), ADMIN, NATS).values()
+
+
+def test_those_who_may_ask_for_secrets_have_the_keys_that_the_tenant_service_knows(tmp_path: Path) -> None:
+    place = DataDir(tmp_path)
+    place.create()
+    key, credentials = secret_key(place.secret_key), Credentials(place.credentials / "nats")
+    for environment in (
+        lambda service: local_environment(place, service),
+        lambda service: prepare._environment(service, key, credentials, ADMIN, NATS),
+    ):
+        known = environment("tenant")["AGENTIC_TENANT_SECRETS_READERS"].split(",")
+        seeds = [environment(name)[f"AGENTIC_{name.upper()}_SECRETS_SEED"] for name in ("mcp_gateway", "workflow")]
+        assert [reader_key(seed, "X").public_key.decode() for seed in seeds] == known
+        assert not [value for value in environment("rag").values() if value in seeds]
+        # What the server chooses to have signed is not signed with these.
+        assert not {*seeds} & {credentials.seed(name) for name in ("mcp_gateway", "workflow", "operator")}

@@ -159,7 +159,7 @@ class TestRunning:
     async def test_files_with_secrets_are_private(self, running: Platform) -> None:
         root = running._place.root
         secrets = [root / "secret.key", *(root / "credentials" / "nats").iterdir()]
-        assert len(secrets) == 8
+        assert len(secrets) == 10
         assert {file.stat().st_mode & 0o777 for file in secrets} == {0o600}
 
 

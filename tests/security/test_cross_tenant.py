@@ -21,6 +21,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 METHODS = ("get", "post", "patch", "put", "delete")
 MARK = "mark-of-the-first-tenant"
+SECRET = "MARK_OF_THE_FIRST_TENANT"
 # Routes that work on who asks, or on what is sent along, and name nothing that is kept.
 OF_THE_CALLER = {
     ("post", "/api/v1/auth/login"),
@@ -86,12 +87,13 @@ async def _furnish(owner: httpx2.AsyncClient) -> dict[str, list[str]]:
         "/mcp/registry", json={"name": f"x/{MARK}", "description": MARK, "version": "1", "remotes": [remote]}
     )
     calls = (await owner.get("/mcp/executions")).json()["executions"]
-    for answer in (user, key, server, entry):
+    secret = await owner.post("/secrets", json={"name": SECRET, "value": MARK, "description": MARK})
+    for answer in (user, key, server, entry, secret):
         assert answer.status_code == 201, answer.text
     bundled = next(s for s in (await owner.get("/mcp/servers")).json()["servers"] if s["slug"] == "calculator")
     return {
         "workflow_id": [workflow],
-        "name": ["webhook"],
+        "name": ["webhook", SECRET],
         "execution_id": [run["id"], calls[0]["id"]],
         "reference": [server.json()["id"], server.json()["slug"], bundled["id"]],
         "server_id": [server.json()["id"], bundled["id"]],

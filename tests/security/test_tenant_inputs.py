@@ -16,7 +16,7 @@ from tests.fixtures.tenant_process import PASSWORD, Tenants, tenant_service
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 REFUSED = (400, 422)
-LISTS = ("users", "tenants", "api-keys")
+LISTS = ("users", "tenants", "api-keys", "secrets")
 INT4, INT8 = 2**31, 2**63
 LONG = "x" * 100_000
 PERSON = {"email": "odd@inputs.test", "password": PASSWORD}

@@ -125,8 +125,7 @@ class Launcher:
         if definition.server_type == "stdio":
             _check_variables(definition.env_vars)  # again: configs override what was checked when it was registered
             return StdioLaunch(definition.command or "", definition.args, definition.env_vars)
-        kind = SseLaunch if definition.server_type == "sse" else HttpLaunch
-        return kind(definition.url or "", definition.config.headers)
+        return _http_launch(definition)
 
     def _folder_of(self, tenant_id: UUID) -> Path:
         return self._tenants / str(tenant_id)
@@ -134,10 +133,7 @@ class Launcher:
     def check(self, definition: ServerDefinition) -> None:
         """Raise `CommandNotAllowed` or `Unprocessable` for a server that would never be started here."""
         if definition.server_type != "stdio":
-            try:
-                HttpLaunch(definition.url or "", definition.config.headers)
-            except ValueError as error:
-                raise Unprocessable(str(error), faults=[FieldFault("config.headers", str(error))]) from error
+            _http_launch(definition)
             return
         _check_variables(definition.env_vars)
         launch = StdioLaunch(definition.command or "", definition.args, definition.env_vars)
@@ -152,6 +148,14 @@ def _check_variables(names: Iterable[str]) -> None:
     for name in names:
         if name.upper().startswith(_STEERING) or name.upper() in _STEERING_WHOLE:
             raise CommandNotAllowed(f"The environment variable {name!r} decides what runs; it cannot be set.")
+
+
+def _http_launch(definition: ServerDefinition) -> HttpLaunch:
+    kind = SseLaunch if definition.server_type == "sse" else HttpLaunch
+    try:
+        return kind(definition.url or "", definition.config.headers)
+    except ValueError as error:  # which names the header, and never its value
+        raise Unprocessable(str(error), faults=[FieldFault("config.headers", str(error))]) from error
 
 
 def read_commands(text: str) -> list[str]:

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from services.mcp_gateway.adapters.mcp.place import SessionState
-from services.mcp_gateway.adapters.upstreams import PooledUpstreams
+from services.mcp_gateway.adapters.secret_upstreams import SecretUpstreams
 from services.mcp_gateway.app.ports import Caller, KnownTool, ServerFacts, ToolAnswer, Upstreams
 from services.mcp_gateway.app.relay import Client, Relay
 from services.mcp_gateway.domain.rpc import METHOD_NOT_FOUND, refused
@@ -20,7 +20,7 @@ _ONLY_TOOLS = ServerFacts({"tools": {}})
 class RoutedUpstreams:
     """`Upstreams`, `ServerRequests` and `Sessions`. `platform` has the servers of the type `platform` by slug."""
 
-    def __init__(self, pooled: PooledUpstreams, platform: Mapping[str, Upstreams]) -> None:
+    def __init__(self, pooled: SecretUpstreams, platform: Mapping[str, Upstreams]) -> None:
         self._pooled = pooled
         self._platform = platform
 

@@ -136,6 +136,13 @@ class PooledUpstreams:
         keys = [state.key for state in self.pool.states() if _of_server(state.key, server)]
         await asyncio.gather(*(self.pool.evict(key) for key in keys))
 
+    async def release(self, server: Server) -> None:
+        """End the sessions of this very identity: its values are others now."""
+        wanted = _key(server)
+        for key in [key for key in self._known if msgspec.structs.replace(key, client="") == wanted]:
+            del self._known[key]
+        await self.pool.evict(wanted)
+
     def state(self, server: Server) -> SessionState | None:
         """Return the state of a session of this definition in this process, a live one if there is one."""
         states = [state for state in self.pool.states() if _of_server(state.key, server)]

@@ -1,7 +1,8 @@
 """Everything that keeps a server from being registered here, at once."""
 
 from services.mcp_gateway.app.ports import LaunchRules
-from services.mcp_gateway.domain.server import ServerDefinition, check_definition
+from services.mcp_gateway.domain.server import ServerDefinition
+from services.mcp_gateway.domain.server_rules import check_definition
 from services.mcp_gateway.errors import CommandNotAllowed
 from shared.errors import FieldFault, Unprocessable
 

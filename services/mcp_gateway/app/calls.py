@@ -13,18 +13,19 @@ import datetime as dt
 import logging
 import random
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable
+from typing import Any, TypeVar
 
 import msgspec
 
+from services.mcp_gateway.app.arguments import arguments_of
 from services.mcp_gateway.app.policy import Policies, check_allowed
 from services.mcp_gateway.app.ports import (
     ArgumentCheck,
     Caller,
+    CallObserver,
     CallUnit,
     KnownTool,
-    Observe,
     Records,
     Servers,
     ToolAnswer,
@@ -32,7 +33,7 @@ from services.mcp_gateway.app.ports import (
 )
 from services.mcp_gateway.app.recording import ended, outcome_of, requested, unit
 from services.mcp_gateway.app.relay import Relay
-from services.mcp_gateway.app.trust import Trust, VettedTool
+from services.mcp_gateway.app.trust import Trust
 from services.mcp_gateway.domain.bounds import check_size
 from services.mcp_gateway.domain.call import (
     RETRYABLE,
@@ -64,10 +65,13 @@ from shared.errors import PlatformError, RateLimited, Unavailable
 from shared.eventstore.errors import ConcurrentAppend
 from shared.ids import new_id
 from shared.scope import TenantScope
+from shared.secrets.redaction import NOTHING_SECRET
+from shared.secrets.source import SecretSource
 
 _log = logging.getLogger(__name__)
 _NEEDS_CLIENT = CallFailure("tool_error", "The tool wants to ask an MCP client first, and none is behind this call.")
 _CANCELLED = CallFailure("tool_cancelled", "The caller took the call back while it ran.")
+T = TypeVar("T")
 
 
 class ToolCalls:
@@ -81,8 +85,8 @@ class ToolCalls:
         trust: Trust,
         records: Records,
         check: ArgumentCheck,
-        observe: Observe,
-        observe_finding: Callable[[str], None] = lambda _: None,
+        secrets: SecretSource,
+        observer: CallObserver,
     ) -> None:
         self._servers = servers
         self._policies = policies
@@ -90,8 +94,8 @@ class ToolCalls:
         self._trust = trust
         self._records = records
         self._check = check
-        self._observe = observe
-        self._observe_finding = observe_finding
+        self._observer = observer
+        self._secrets = secrets
 
     async def execute(self, scope: TenantScope, request: CallRequest, relay: Relay | None = None) -> CallOutcome:
         """Call a tool of one of the tenant's servers and return how it ended, well or not.
@@ -106,9 +110,9 @@ class ToolCalls:
         call = _Call(request, policy.used(server), policy, relay)
         outcome = await self._run(scope, call)
         ended_as = "ok" if outcome.failure is None else outcome.failure.code
-        self._observe(ended_as, call.elapsed_ms / 1000.0, call.attempts)
+        self._observer.observe_call(ended_as, call.elapsed_ms / 1000.0, call.attempts)
         for finding in call.findings:
-            self._observe_finding(finding.rule)
+            self._observer.observe_result(finding.rule)
         return outcome
 
     async def _run(self, scope: TenantScope, call: "_Call") -> CallOutcome:
@@ -150,7 +154,7 @@ class ToolCalls:
             raise ServerDisabled(f"The server {server.definition.slug!r} is switched off.")
         check_allowed(call.policy, request.tool_name, request.profile)
         self._policies.admit(scope, call.policy)
-        vetted = (await self._tools(scope, call)).get(request.tool_name)
+        vetted = (await self._in_time(call, self._trust.tools(scope, server))).get(request.tool_name)
         if vetted is None:
             raise ToolNotFound(
                 f"The server {server.definition.slug!r} has no tool {request.tool_name!r}.",
@@ -169,13 +173,18 @@ class ToolCalls:
                     "definition_hash": tool.definition_hash,
                 },
             )
-        self._check(tool.definition_hash, tool.input_schema, request.arguments)
+        if request.secret_paths:
+            filling = arguments_of(request, server.tenant_id, self._secrets)
+            call.arguments, call.redaction = await self._in_time(call, filling)
+        with call.redaction:
+            self._check(tool.definition_hash, tool.input_schema, call.arguments)
         return tool
 
-    async def _tools(self, scope: TenantScope, call: "_Call") -> dict[str, VettedTool]:
+    @staticmethod
+    async def _in_time(call: "_Call", work: Awaitable[T]) -> T:
         try:
             async with asyncio.timeout(max(0.0, call.seconds_left)):
-                return await self._trust.tools(scope, call.server)
+                return await work
         except TimeoutError as error:
             message = "The time for this call was over before its server was ready: nothing was called."
             raise ToolTimeout(message) from error
@@ -224,14 +233,15 @@ class ToolCalls:
 
     async def _call(self, scope: TenantScope, call: "_Call", seconds: float) -> CallOutcome:
         try:
-            answer = await self._upstreams.call(
-                call.server,
-                call.request.tool_name,
-                call.request.arguments,
-                seconds,
-                call.relay,
-                Caller(scope.actor, call.request.id),
-            )
+            with call.redaction:
+                answer = await self._upstreams.call(
+                    call.server,
+                    call.request.tool_name,
+                    call.arguments,
+                    seconds,
+                    call.relay,
+                    Caller(scope.actor, call.request.id),
+                )
         except ToolError as error:
             call.findings = screen_result([], {"message": error.message, **error.details})
             return call.failed(_failure_of(_flagged(call) if call.blocks_result else error))
@@ -250,7 +260,8 @@ class ToolCalls:
             return call.failed(_failure_of(_flagged(call)), answer.duration_ms)
         call.answer = answer
         if answer.is_error:
-            return call.failed(tool_said(answer.content, answer.structured), answer.duration_ms)
+            content, structured = call.redaction.data([answer.content, answer.structured]) or ([], None)
+            return call.failed(tool_said(content, structured), answer.duration_ms)
         if answer.input_required:
             if call.relay is None:
                 return call.failed(_NEEDS_CLIENT, answer.duration_ms)
@@ -303,7 +314,10 @@ class ToolCalls:
 
 
 class _Call:
-    """One call under way, and its clock. `server` is as it is used under `policy`."""
+    """One call under way, and its clock. `server` is as it is used under `policy`.
+
+    `arguments` are those that are sent, `request` is what is recorded.
+    """
 
     def __init__(self, request: CallRequest, server: Server, policy: Policy, relay: Relay | None) -> None:
         self.request = request
@@ -313,6 +327,8 @@ class _Call:
         self.attempts = 1
         self.answer: ToolAnswer | None = None
         self.findings: tuple[Finding, ...] = ()
+        self.arguments = request.arguments
+        self.redaction = NOTHING_SECRET
         self.started_at = dt.datetime.now(dt.UTC)
         self._began = time.perf_counter()
 

@@ -10,7 +10,8 @@ from services.mcp_gateway.app.ports import LaunchRules
 from services.mcp_gateway.domain.catalogue.entries import Entry, check_entry, slug_of_entry
 from services.mcp_gateway.domain.catalogue.server_json import ServerJson
 from services.mcp_gateway.domain.catalogue.ways import Choice, Way, choose, definition_of, ways_of
-from services.mcp_gateway.domain.server import ServerDefinition, check_definition
+from services.mcp_gateway.domain.server import ServerDefinition
+from services.mcp_gateway.domain.server_rules import check_definition
 from services.mcp_gateway.errors import EntryExists, NotInstallable
 from shared.errors import NotFound
 from shared.scope import TenantScope

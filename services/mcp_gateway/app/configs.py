@@ -7,7 +7,8 @@ import msgspec
 
 from services.mcp_gateway.app.ports import LaunchRules
 from services.mcp_gateway.domain.config import Config, ConfigDefinition, as_fault_of_config, check_config, overridden
-from services.mcp_gateway.domain.server import Server, check_definition
+from services.mcp_gateway.domain.server import Server
+from services.mcp_gateway.domain.server_rules import check_definition
 from services.mcp_gateway.domain.tool_names import ToolNames
 from shared.errors import Unprocessable
 from shared.paging import Place

@@ -48,7 +48,7 @@ class ToolAnswer(msgspec.Struct, frozen=True):
     structured: dict[str, Any] | None
     is_error: bool
     duration_ms: float
-    raw: msgspec.Raw = msgspec.Raw()
+    raw: msgspec.Raw | None = None
     input_required: bool = False
 
 
@@ -238,8 +238,17 @@ class Records(Protocol):
         ...
 
 
-Observe = Callable[[str, float, int], None]
-"""Told of each call that ended: how (`ok` or the code), its seconds, and how often it was tried."""
+class CallObserver(Protocol):
+    """What is counted of calls."""
+
+    def observe_call(self, outcome: str, seconds: float, attempts: int) -> None:
+        """A call ended: how (`ok` or the code), in how many seconds, and how often it was tried."""
+        ...
+
+    def observe_result(self, rule: str) -> None:
+        """The screening of a result found something, by this rule."""
+        ...
+
 
 ArgumentCheck = Callable[[str, dict[str, Any], dict[str, Any]], None]
 """Checks arguments against a schema that a definition hash names. Raises `ArgumentsInvalid` or `ToolSchemaInvalid`."""

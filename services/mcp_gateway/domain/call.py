@@ -24,7 +24,8 @@ class CallRequest(msgspec.Struct, frozen=True):
     """One call as asked for. `id` names it for ever: asking again under the same id is not a second call.
 
     It has until `deadline` (Unix time, seconds), from which the server's start counts too; `timeout_seconds` are the
-    tool's alone. `result_max_bytes` bounds the output as JSON.
+    tool's alone. `result_max_bytes` bounds the output as JSON. `secret_paths` are the places of `arguments` whose texts
+    name secrets, which are filled in when they are sent and never recorded.
     """
 
     id: UUID
@@ -41,6 +42,7 @@ class CallRequest(msgspec.Struct, frozen=True):
     attempt: int = 1
     parent_id: UUID | None = None
     profile: str | None = None
+    secret_paths: tuple[tuple[str | int, ...], ...] = ()
 
 
 class CallFailure(msgspec.Struct, frozen=True):

@@ -5,7 +5,8 @@ from uuid import UUID
 
 import msgspec
 
-from services.mcp_gateway.domain.server import SLUG, Server, ServerConfig, ServerDefinition
+from services.mcp_gateway.domain.server import Server, ServerConfig, ServerDefinition
+from services.mcp_gateway.domain.server_rules import SLUG
 from services.mcp_gateway.limits import (
     CONFIG_MAX_BYTES,
     CONFIG_RETRIES_MAX,

@@ -1,15 +1,12 @@
-"""An MCP server as a tenant describes it, and the rules of describing one."""
+"""An MCP server as a tenant describes it."""
 
 import datetime as dt
 import re
-from typing import Any, Literal
-from urllib.parse import urlsplit
+from typing import Literal
 from uuid import UUID
 
 import msgspec
 
-from services.mcp_gateway.limits import SERVER_ARGS_MAX, SERVER_ENV_MAX, SERVER_TEXT_MAX_CHARS
-from shared.errors import FieldFault, Unprocessable
 from shared.ids import derived_id
 
 PLATFORM: Literal["platform"] = "platform"
@@ -18,9 +15,6 @@ PLATFORM: Literal["platform"] = "platform"
 ServerType = Literal["stdio", "streamable_http", "sse", "platform"]
 Visibility = Literal["private", "shared", "public"]
 Status = Literal["active", "disabled"]
-
-SLUG = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
-SECRET_OPENING = "{secret."  # noqa: S105 - how a value names a secret
 
 
 class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -61,7 +55,8 @@ class ServerDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
 class Server(msgspec.Struct, frozen=True):
     """A server of the registry. `revision` names the way to start it; `stream_version` is its last event's.
 
-    `identity` sets sessions apart that begin with the same revision and are not the same for all callers.
+    `identity` is not kept. It sets sessions apart that begin with the same revision and are not the same for all
+    callers: by what configs override, and by the values of secrets that were filled in.
     """
 
     tenant_id: UUID
@@ -81,7 +76,6 @@ class Server(msgspec.Struct, frozen=True):
 
 
 BUNDLED = "bundled"
-_TEXTS = ("name", "description", "version", "category", "author", "command", "url")
 _STARTED_BY = ("server_type", "command", "args", "url", "env_vars")
 _CALLED_BY = ("headers", "timeout_seconds")
 
@@ -101,71 +95,3 @@ def bundled_id(tenant_id: UUID, slug: str) -> UUID:
 def slug_of(name: str) -> str:
     """Return a slug made from a display name; it may still be one that the rules refuse."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:63].strip("-")
-
-
-def check_definition(definition: ServerDefinition) -> None:
-    """Raise `Unprocessable` with all faults of a definition."""
-    faults = [*_text_faults(definition), *_way_faults(definition), *_value_faults(definition)]
-    if faults:
-        raise Unprocessable(f"{faults[0].path}: {faults[0].message}", faults=faults)
-
-
-def _text_faults(definition: ServerDefinition) -> list[FieldFault]:
-    faults = []
-    if not definition.name.strip():
-        faults.append(FieldFault("name", "A server needs a name."))
-    if SLUG.fullmatch(definition.slug) is None:
-        faults.append(FieldFault("slug", "A slug has 1 to 63 of a-z, 0-9, - and _, and begins and ends with no sign."))
-    texts = {field: str(getattr(definition, field) or "") for field in _TEXTS}
-    faults += [
-        FieldFault(field, f"At most {SERVER_TEXT_MAX_CHARS} characters, and none of them NUL.")
-        for field, text in texts.items()
-        if len(text) > SERVER_TEXT_MAX_CHARS or "\0" in text
-    ]
-    return faults
-
-
-def _way_faults(definition: ServerDefinition) -> list[FieldFault]:
-    if definition.server_type == "stdio":
-        faults = [] if definition.command else [FieldFault("command", "A stdio server needs a command.")]
-        if definition.url is not None:
-            faults.append(FieldFault("url", "A stdio server has no URL."))
-        return faults
-    faults = [
-        FieldFault(field, "Only a stdio server has this.")
-        for field in ("command", "args", "env_vars")
-        if getattr(definition, field)
-    ]
-    if definition.server_type == PLATFORM:
-        return faults if definition.url is None else [*faults, FieldFault("url", "The platform has no URL here.")]
-    try:
-        url = urlsplit(definition.url or "")
-        good = url.scheme in {"http", "https"} and bool(url.hostname) and url.username is None and url.port != 0
-    except ValueError:
-        good = False
-    if not good:
-        faults.append(FieldFault("url", "This needs an http or https URL with a host and without credentials."))
-    return faults
-
-
-def _value_faults(definition: ServerDefinition) -> list[FieldFault]:
-    faults = []
-    if len(definition.args) > SERVER_ARGS_MAX:
-        faults.append(FieldFault("args", f"At most {SERVER_ARGS_MAX} arguments are passed on."))
-    values: dict[str, Any] = {
-        **{f"args[{number}]": value for number, value in enumerate(definition.args)},
-        **{f"env_vars.{name}": value for name, value in definition.env_vars.items()},
-        **{f"config.headers.{name}": value for name, value in definition.config.headers.items()},
-        **({"url": definition.url} if definition.url else {}),
-    }
-    if len(definition.env_vars) + len(definition.config.headers) > SERVER_ENV_MAX:
-        faults.append(FieldFault("env_vars", f"At most {SERVER_ENV_MAX} values are passed on."))
-    for path, value in values.items():
-        if len(value) > SERVER_TEXT_MAX_CHARS or "\0" in path + value:
-            faults.append(FieldFault(path, f"At most {SERVER_TEXT_MAX_CHARS} characters, and none of them NUL."))
-        if SECRET_OPENING in value:
-            faults.append(FieldFault(path, "There is no store of secrets here to take this from."))
-    seconds = definition.config.timeout_seconds
-    if seconds is not None and seconds <= 0:
-        faults.append(FieldFault("config.timeout_seconds", "A timeout is more than 0 seconds."))
-    return faults

@@ -9,7 +9,7 @@ import msgspec
 from services.mcp_gateway.app.calls import ToolCalls
 from services.mcp_gateway.domain.call import RETRYABLE, CallOutcome, CallRequest
 from services.mcp_gateway.entry.shapes import Seconds, ServerReference, ToolName
-from services.mcp_gateway.errors import SecretsUnavailable, ToolTimeout
+from services.mcp_gateway.errors import ToolTimeout
 from services.mcp_gateway.limits import TASK_ANSWER_SECONDS, TASK_RESULT_MAX_BYTES
 from shared.bus.tasks import Task, TaskError, TaskResult, task_id_of
 from shared.errors import InvalidInput, PlatformError
@@ -20,7 +20,7 @@ SUBJECT = "commands.mcp.execute-tool"
 
 
 class ToolPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a tool task asks for. `secret_paths` are the places of `arguments` that name secrets.
+    """What a tool task asks for. `secret_paths` are the places that name secrets, all of them in `arguments`.
 
     `timeout_seconds` can only shorten the time that the task has, and that the server's owner gives.
     """
@@ -53,8 +53,8 @@ def _asked(task: Task) -> tuple[TenantScope, CallRequest]:
         payload = msgspec.convert(task.payload, ToolPayload)
     except (msgspec.ValidationError, RecursionError) as error:
         raise InvalidInput(f"The task is not one for a tool: {error}") from error
-    if payload.secret_paths:
-        raise SecretsUnavailable("The call names secrets, and there is no store here to take them from.")
+    if any(path[:1] != ["arguments"] for path in payload.secret_paths):
+        raise InvalidInput("The task is not one for a tool: secrets can stand only in its arguments.")
     deadline = task.deadline_ms / 1000.0
     left = deadline - time.time()
     if left <= 0:
@@ -72,6 +72,7 @@ def _asked(task: Task) -> tuple[TenantScope, CallRequest]:
         task_id=task.task_id,
         correlation_id=str(task.execution_id),
         attempt=task.attempt,
+        secret_paths=tuple(tuple(path[1:]) for path in payload.secret_paths),
         parent_id=_id_of(task_id_of(task.execution_id, task.step_path, 1)) if task.attempt > 1 else None,
     )
     return TenantScope(task.tenant_id, "service:workflow"), request

@@ -12,7 +12,8 @@ from services.mcp_gateway.app.health import Healths
 from services.mcp_gateway.app.ports import Kept, LaunchRules, ServerRegistry, Sessions
 from services.mcp_gateway.app.reading import Reads, ServerFilter, ServerRow
 from services.mcp_gateway.app.sightings import Sightings
-from services.mcp_gateway.domain.server import BUNDLED, Server, ServerDefinition, Status, check_definition
+from services.mcp_gateway.domain.server import BUNDLED, Server, ServerDefinition, Status
+from services.mcp_gateway.domain.server_rules import check_definition
 from services.mcp_gateway.entry.shapes import (
     DiscoveredServer,
     Discovery,

@@ -2,9 +2,10 @@
 
 Before a log-in or a key is verified it is not known whose tenant asks, so the login that sees one tenant at a time
 cannot find it; and services ask of all tenants at once who was revoked. Nothing else of what serves requests uses this
-login, and it may change nothing but a key's last use and the list of commands that were seen.
+login, and it may change nothing but a key's last use and digest and the list of commands that were seen.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -29,13 +30,13 @@ class PostgresDirectory:
         """Return who may be logging in with this address."""
         return [LoginRecord(*row) for row in await self._pool.fetch(_sql.logins, email, tenant_slug)]
 
-    async def key(self, digest: bytes) -> KeyRecord | None:
-        """Return the good key with this digest, and note its use."""
-        row = await self._pool.fetchrow(_sql.key, digest)
+    async def key(self, digests: Sequence[bytes]) -> KeyRecord | None:
+        """Return the good key with one of these digests, note its use, and have it keep the first."""
+        row = await self._pool.fetchrow(_sql.key, digests)
         if row is None:
             return None
         record = KeyRecord(*row)
-        await self._pool.execute(_sql.note_use, record.id, float(KEY_USE_RESOLUTION_S))
+        await self._pool.execute(_sql.note_use, record.id, float(KEY_USE_RESOLUTION_S), digests[0])
         return record
 
     async def active_tenant(self, slug: str) -> UUID | None:

@@ -32,9 +32,13 @@ class PostgresSigner:
 
     @classmethod
     async def open(cls, pool: "asyncpg.Pool[Any]", wrapping: Wrapping) -> "PostgresSigner":
-        """Read the active key, so that a wrong master key is seen at the start."""
+        """Read the active key, so that a wrong master key is seen at the start; wrap it anew if that was changed."""
         signer = cls(pool, wrapping)
         await signer._current()
+        for row in await pool.fetch(_sql.every):
+            renewed = wrapping.rewrapped(row["wrapped_key"], _name(row["kid"]))
+            if renewed is not None:
+                await pool.execute(_sql.rewrap, row["kid"], row["wrapped_key"], renewed)
         return signer
 
     async def sign(self, claims: dict[str, Any]) -> str:

@@ -54,6 +54,19 @@ class ApiKeyRow(msgspec.Struct, frozen=True):
     last_used_at: dt.datetime | None
 
 
+class SecretRow(msgspec.Struct, frozen=True):
+    """A secret as read: without its value."""
+
+    id: UUID
+    tenant_id: UUID
+    name: str
+    description: str
+    version: int
+    created_at: dt.datetime
+    updated_at: dt.datetime
+    updated_by: str
+
+
 class Page(msgspec.Struct, Generic[R], frozen=True):
     """A stretch of a list, and how many there are in all."""
 
@@ -169,6 +182,62 @@ class Registry(Protocol):
         ...
 
 
+class SecretChange(Protocol):
+    """One transaction inside one tenant, while no other changes its secrets: rows, and at its end the events."""
+
+    position: int
+
+    async def claim(self, claim: Claim) -> None:
+        """Note what request makes this. Raises `Conflict` if it is being made now."""
+        ...
+
+    async def count(self) -> int:
+        """Return how many secrets the tenant has."""
+        ...
+
+    async def names(self) -> list[str]:
+        """Return the names of all of them."""
+        ...
+
+    async def put(
+        self, secret_id: UUID, name: str, value: str, description: str, version: int, at: dt.datetime
+    ) -> SecretRow:
+        """Encrypt and keep a value, in place of the one before."""
+        ...
+
+    async def remove(self, name: str) -> None:
+        """Delete a value."""
+        ...
+
+    async def destroy_data_key(self) -> None:
+        """Delete the key that all values are encrypted with."""
+        ...
+
+    def record(self, stream_id: UUID, after: int, events: Sequence[DomainEvent]) -> None:
+        """Have events appended to a stream that has `after` of them now."""
+        ...
+
+
+class SecretStore(Protocol):
+    """Secrets, as one tenant sees them."""
+
+    def change(self, scope: TenantScope) -> AbstractAsyncContextManager[SecretChange]:
+        """Begin a transaction; afterwards `position` is that of its last event."""
+        ...
+
+    async def secret(self, scope: TenantScope, name: str) -> SecretRow | None:
+        """Return a secret without its value."""
+        ...
+
+    async def page(self, scope: TenantScope, window: Window) -> Page[SecretRow]:
+        """List the secrets without their values."""
+        ...
+
+    async def values(self, scope: TenantScope, names: Sequence[str]) -> dict[str, str]:
+        """Return the values of those names that an active tenant has. Raises `Unavailable`."""
+        ...
+
+
 class LoginRecord(msgspec.Struct, frozen=True):
     """Somebody who may be logging in."""
 
@@ -193,8 +262,11 @@ class Directory(Protocol):
         """Return the active users of active tenants with this address, at most two."""
         ...
 
-    async def key(self, digest: bytes) -> KeyRecord | None:
-        """Return the key with this digest if it and its tenant are good, and note that it was used."""
+    async def key(self, digests: Sequence[bytes]) -> KeyRecord | None:
+        """Return the key with one of these digests if it and its tenant are good, and note that it was used.
+
+        From then on it has the first of them.
+        """
         ...
 
     async def active_tenant(self, slug: str) -> UUID | None:
@@ -239,6 +311,10 @@ class SecretDigester(Protocol):
 
     def __call__(self, secret: str) -> bytes:
         """Return the digest."""
+        ...
+
+    def every(self, secret: str) -> list[bytes]:
+        """Return that digest, and those that would be stored if it was stored under a former master key."""
         ...
 
 

@@ -1,7 +1,7 @@
-"""What happened to tenants, users and keys.
+"""What happened to tenants, users, keys and secrets.
 
-No event holds an e-mail address, a password or a key: events cannot be deleted, and users can ask to be. What names a
-person stands in the row alone.
+No event holds an e-mail address, a password, a key or the value of a secret: events cannot be deleted, and users can
+ask to be. What names a person stands in the row alone.
 """
 
 import datetime as dt
@@ -55,4 +55,23 @@ class ApiKeyRevoked(DomainEvent, frozen=True):
     PUBLIC: ClassVar[bool] = True
 
 
-CATALOGUE = EventCatalogue([TenantCreated, UserCreated, UserDeleted, ApiKeyCreated, ApiKeyRevoked])
+class SecretSet(DomainEvent, frozen=True):
+    """The secret of this name has a new value: its `version`th."""
+
+    TYPE: ClassVar[str] = "tenant.secret-set.v1"
+    PUBLIC: ClassVar[bool] = True
+    name: str
+    version: int
+
+
+class SecretDeleted(DomainEvent, frozen=True):
+    """There is no secret of this name any more."""
+
+    TYPE: ClassVar[str] = "tenant.secret-deleted.v1"
+    PUBLIC: ClassVar[bool] = True
+    name: str
+
+
+CATALOGUE = EventCatalogue(
+    [TenantCreated, UserCreated, UserDeleted, ApiKeyCreated, ApiKeyRevoked, SecretSet, SecretDeleted]
+)

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 import msgspec
 from litestar import Request, Response
 
-from services.tenant.app.ports import ApiKeyRow, Claim, Page, SecretDigester, TenantRow, UserRow, Window
+from services.tenant.app.ports import ApiKeyRow, Claim, Page, SecretDigester, SecretRow, TenantRow, UserRow, Window
 from shared.http.idempotency import key_of
 from shared.http.pages import decode_place, encode_place
 from shared.ids import derived_id, new_id
@@ -18,9 +18,9 @@ T = TypeVar("T")
 def claim_of(request: Request[Any, Any, Any], data: msgspec.Struct, scope: TenantScope, kind: str) -> Claim:
     """Return the new thing's id: the same for the same Idempotency-Key, so that a repeat finds what the first made.
 
-    Not `shared.http.idempotency.once`: bodies of these routes hold passwords and an answer holds a key. `once` keeps
-    answers as they are, and of bodies a hash by which a password could be guessed. Here a keyed digest of the whole
-    body is written in the transaction that makes the thing, and a repeat is answered from the thing itself.
+    Not `shared.http.idempotency.once`: bodies of these routes hold passwords and secrets, and an answer holds a key.
+    `once` keeps answers as they are, and of bodies a hash by which a password could be guessed. Here a keyed digest of
+    the whole body is written in the transaction that makes the thing, and a repeat is answered from the thing itself.
     """
     key = key_of(request)
     if key is None:
@@ -48,5 +48,5 @@ def window(offset: int, limit: int, cursor: str | None) -> Window:
 
 def next_cursor(page: Page[Any], limit: int) -> str | None:
     """Return the cursor of the next page, None on the last."""
-    last: list[TenantRow | UserRow | ApiKeyRow] = page.rows[-1:]
+    last: list[TenantRow | UserRow | ApiKeyRow | SecretRow] = page.rows[-1:]
     return encode_place(Place(last[0].created_at, last[0].id)) if len(page.rows) == limit else None

@@ -8,6 +8,7 @@ from faststream.nats import NatsBroker, NatsMessage
 from services.tenant.app.connections import Connections
 from services.tenant.app.operator import OperatorTokens
 from services.tenant.app.ports import Directory
+from services.tenant.app.secrets import SecretReads
 from services.tenant.entry.nats_callout import UserIssuer, read_question
 from shared.auth.limits import REVOKED_MAX, REVOKED_S
 from shared.auth.operator import ISSUE_TOKEN_SUBJECT, IssueToken
@@ -16,6 +17,8 @@ from shared.auth.revocations import REVOCATIONS_SUBJECT, Revocations
 from shared.auth.verifier import Authority
 from shared.bus.broker import whole_message
 from shared.errors import InvalidInput, PlatformError, Unauthenticated
+from shared.secrets.questions import RESOLVE_SUBJECT, Answer, Question, seal
+from shared.secrets.questions import Refusal as SecretsRefused
 
 CALLOUT_SUBJECT = "$SYS.REQ.USER.AUTH"
 _QUEUE = "tenant"
@@ -55,6 +58,23 @@ def answer_queries(broker: NatsBroker, authority: Authority, directory: Director
     broker.subscriber(JWKS_SUBJECT, queue=_QUEUE, decoder=whole_message)(on_jwks)
     broker.subscriber(VERIFY_KEY_SUBJECT, queue=_QUEUE, decoder=whole_message)(on_key)
     broker.subscriber(REVOCATIONS_SUBJECT, queue=_QUEUE, decoder=whole_message)(on_revocations)
+
+
+def answer_secrets(broker: NatsBroker, reads: SecretReads) -> None:
+    """Answer `queries.tenant.secrets.resolve`, sealed for who asks."""
+
+    async def on_question(message: NatsMessage) -> bytes:
+        try:
+            question = msgspec.json.decode(message.raw_message.data, type=Question)
+            answer = Answer(seal(question, await reads.values(question)))
+        except msgspec.MsgspecError as error:
+            answer = Answer(error=SecretsRefused(InvalidInput.code, str(error)))
+        except PlatformError as error:
+            _log.warning("a question for secrets was refused: %s", error.message)
+            answer = Answer(error=SecretsRefused(error.code, error.message))
+        return msgspec.json.encode(answer)
+
+    broker.subscriber(RESOLVE_SUBJECT, queue=_QUEUE, decoder=whole_message)(on_question)
 
 
 def issue_tokens(broker: NatsBroker, tokens: OperatorTokens) -> None:

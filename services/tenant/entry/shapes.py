@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.tenant.app.ports import ApiKeyRow, TenantRow, UserRow
+from services.tenant.app.ports import ApiKeyRow, SecretRow, TenantRow, UserRow
 from services.tenant.domain.roles import Role
 from services.tenant.domain.tenants import Plan
 from services.tenant.limits import (
@@ -17,8 +17,10 @@ from services.tenant.limits import (
     PASSWORD_MAX,
     PASSWORD_MIN,
     SCOPE_MAX,
+    SECRET_DESCRIPTION_MAX,
     SLUG_MAX,
 )
+from shared.limits import SECRET_VALUE_MAX_BYTES
 
 # `$` alone would let a newline follow. Control characters are no part of any name, and Postgres stores no NUL; what is
 # invisible, or turns the direction of the text, makes two names look like one.
@@ -29,6 +31,7 @@ Email = Annotated[str, msgspec.Meta(pattern=rf"^[^@\s{_UNSEEN}]+@[^@\s{_UNSEEN}]
 _PRINTABLE = rf"^[^{_UNSEEN}]+{_END}"
 NewPassword = Annotated[str, msgspec.Meta(min_length=PASSWORD_MIN, max_length=PASSWORD_MAX)]
 Scope = Annotated[str, msgspec.Meta(max_length=SCOPE_MAX)]
+SecretName = Annotated[str, msgspec.Meta(pattern=rf"^[A-Za-z_][A-Za-z0-9_]{{0,62}}{_END}")]
 Moment = Annotated[dt.datetime, msgspec.Meta(tz=True)]
 
 
@@ -73,6 +76,14 @@ class ApiKeyBody(msgspec.Struct, forbid_unknown_fields=True):
         msgspec.Meta(min_length=1, max_length=API_KEY_SCOPES_MAX),
     ]
     expires_at: Moment | None = None
+
+
+class SecretBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A secret to be set."""
+
+    name: SecretName
+    value: Annotated[str, msgspec.Meta(min_length=1, max_length=SECRET_VALUE_MAX_BYTES)]
+    description: Annotated[str, msgspec.Meta(pattern=rf"^[^{_UNSEEN}]*{_END}", max_length=SECRET_DESCRIPTION_MAX)] = ""
 
 
 class Me(msgspec.Struct):
@@ -124,6 +135,16 @@ class ApiKeyPage(msgspec.Struct):
     """A page of API keys."""
 
     api_keys: list[ApiKeyRow]
+    total: int
+    offset: int
+    limit: int
+    next_cursor: str | None
+
+
+class SecretPage(msgspec.Struct):
+    """A page of secrets."""
+
+    secrets: list[SecretRow]
     total: int
     offset: int
     limit: int

@@ -10,11 +10,15 @@ import msgspec
 
 from services.workflow.limits import HTTP_RESPONSE_MAX_BYTES
 from shared.bus.tasks import Task, TaskError, TaskResult
-from shared.errors import PlatformError
+from shared.errors import InvalidInput, PlatformError, Unavailable
+from shared.secrets.redaction import NOTHING_SECRET, Redaction
+from shared.secrets.references import filler, names_in, resolve_secrets, texts_at
+from shared.secrets.source import SecretSource
 
 # A server that says one of these may do better later.
 _RETRYABLE_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 IDEMPOTENCY_HEADER = "Idempotency-Key"
+_TIME_IS_UP = TaskError("step_timeout", "The step's time was up before it was done.", retryable=True)
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 
 
@@ -35,20 +39,53 @@ class _TooLarge(Exception):
 
 
 class HttpRequests:
-    """Sends requests with a client that refuses addresses of the platform's own network."""
+    """Sends requests with a client that refuses addresses of the platform's own network.
 
-    def __init__(self, client: httpx2.AsyncClient) -> None:
+    The secrets that a request names are filled in here and nowhere before: the task, which is recorded, has the names.
+    """
+
+    def __init__(self, client: httpx2.AsyncClient, secrets: SecretSource) -> None:
         self._client = client
+        self._secrets = secrets
 
-    async def do(self, task: Task) -> TaskResult:  # noqa: PLR0911 - one way out for each way to fail
-        """Return the task's result; whatever goes wrong on the way is an error value, retryable if it may pass."""
+    async def do(self, task: Task) -> TaskResult:
+        """Return the task's result; whatever goes wrong on the way is an error value, retryable if it may pass.
+
+        What an error says is cleaned of the secrets that were sent. An answer is passed on as it came.
+        """
         began = time.perf_counter()
         try:
-            if task.payload.get("secret_paths"):
-                message = "The request names secrets, and there is no store here to take them from."
-                return _failed(task, began, TaskError("secrets_unavailable", message))
-            request = msgspec.convert(task.payload, HttpRequest)
-            async with asyncio.timeout(max(0.0, task.deadline_ms / 1000 - time.time())):
+            async with asyncio.timeout(_seconds_left(task)):
+                payload, redaction = await self._filled(task)
+        except PlatformError as error:
+            retryable = error.code == Unavailable.code
+            return _failed(task, began, TaskError(error.code, error.message, retryable, error.details))
+        except TimeoutError:
+            return _failed(task, began, _TIME_IS_UP)
+        result = await self._done(task, payload, began)
+        if result.error is None or not redaction:
+            return result
+        details = redaction.data(result.error.details) or {}
+        cleaned = msgspec.structs.replace(result.error, message=redaction.text(result.error.message), details=details)
+        return msgspec.structs.replace(result, error=cleaned)
+
+    async def _filled(self, task: Task) -> tuple[dict[str, Any], Redaction]:
+        payload = {name: value for name, value in task.payload.items() if name != "secret_paths"}
+        if not task.payload.get("secret_paths"):
+            return payload, NOTHING_SECRET
+        try:
+            paths = msgspec.convert(task.payload["secret_paths"], list[list[str | int]])
+        except msgspec.ValidationError as error:
+            raise InvalidInput("The places of secrets are none.") from error
+        values = await self._secrets.resolve(task.tenant_id, names_in(texts_at(payload, paths)))
+        return resolve_secrets(payload, paths, filler(values)), Redaction(values)
+
+    async def _done(  # noqa: PLR0911 - one way out for each way to fail
+        self, task: Task, payload: dict[str, Any], began: float
+    ) -> TaskResult:
+        try:
+            request = msgspec.convert(payload, HttpRequest)
+            async with asyncio.timeout(_seconds_left(task)):
                 status, output = await self._send(task, request)
         except msgspec.ValidationError as error:
             return _failed(task, began, TaskError("http_request_invalid", f"The request is not one: {error}."))
@@ -58,8 +95,7 @@ class HttpRequests:
             message = f"The answer is larger than {HTTP_RESPONSE_MAX_BYTES:,} bytes."
             return _failed(task, began, TaskError("result_too_large", message))
         except TimeoutError:
-            message = "The step's time was up before it was done."
-            return _failed(task, began, TaskError("step_timeout", message, retryable=True))
+            return _failed(task, began, _TIME_IS_UP)
         except httpx2.TimeoutException:
             message = f"No answer within {request.timeout_seconds:g} s."
             return _failed(task, began, TaskError("http_timeout", message, retryable=True))
@@ -137,6 +173,10 @@ def _body(raw: bytes, content_type: str, encoding: str | None) -> Any:
         return raw.decode(encoding or "utf-8", errors="replace")
     except LookupError:
         return raw.decode("utf-8", errors="replace")
+
+
+def _seconds_left(task: Task) -> float:
+    return max(0.0, task.deadline_ms / 1000 - time.time())
 
 
 def _since(began: float) -> float:

@@ -3,7 +3,7 @@
 import asyncio
 import datetime as dt
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -18,6 +18,7 @@ from services.mcp_gateway.domain.server import Server, ServerConfig, ServerDefin
 from services.mcp_gateway.entry.consumer import ToolTasks
 from shared.bus.tasks import Task, TaskResult, task_id_of
 from shared.scope import TenantScope
+from shared.secrets.errors import SecretNotFound
 from tests.unit.gateway.call_log import CallLog, recording
 from tests.unit.gateway.pins_in_memory import PinsInMemory
 
@@ -46,6 +47,7 @@ class Upstream:
         self.calls: list[float] = []
         self.servers: list[Server] = []
         self.callers: list[Caller | None] = []
+        self.sent: list[dict[str, Any]] = []
         self.start_failure: Exception | None = None
         self.starting = 0.0
         self.answer: Callable[[], dict[str, Any]] = lambda: {"done": True}
@@ -65,7 +67,7 @@ class Upstream:
         self,
         server: Server,
         _: str,
-        __: dict[str, Any],
+        arguments: dict[str, Any],
         seconds: float,
         relay: Relay | None = None,
         caller: Caller | None = None,
@@ -74,6 +76,7 @@ class Upstream:
         self.calls.append(seconds)
         self.callers.append(caller)
         self.servers.append(server)
+        self.sent.append(arguments)
         return ToolAnswer([], self.answer(), is_error=False, duration_ms=1.0)
 
     async def ping(self, _: Server, __: float) -> None: ...
@@ -94,18 +97,27 @@ class Gateway:
     def __init__(self, config: ServerConfig | None = None) -> None:
         self.server = server_with(config or ServerConfig())
         self.upstream = Upstream()
+        self.secrets: dict[str, str] = {}
         self.log = CallLog()
         self.records = recording(self.log)
         self.pins = PinsInMemory()
         self.trust = Trust(self.upstream, self.pins)
         self.configs: list[Config] = []
         self.observed: list[tuple[str, int]] = []
+        self.found: list[str] = []
         self.calls = ToolCalls(
-            self, Policies(self), self.upstream, self.trust, self.records, lambda _, __, ___: None, self._observe
+            self, Policies(self), self.upstream, self.trust, self.records, lambda _, __, ___: None, self, self
         )
 
     async def find(self, _: TenantScope, __: str) -> Server:
         return self.server
+
+    async def resolve(self, tenant_id: UUID, names: Sequence[str]) -> dict[str, str]:
+        assert tenant_id == TENANT
+        for name in names:
+            if name not in self.secrets:
+                raise SecretNotFound(name)
+        return {name: self.secrets[name] for name in names}
 
     async def of_tenant(self, _: TenantScope) -> TenantConfigs:
         return TenantConfigs(self.configs)
@@ -116,8 +128,11 @@ class Gateway:
         self.configs.append(config)
         return config
 
-    def _observe(self, outcome: str, _: float, attempts: int) -> None:
+    def observe_call(self, outcome: str, _: float, attempts: int) -> None:
         self.observed.append((outcome, attempts))
+
+    def observe_result(self, rule: str) -> None:
+        self.found.append(rule)
 
     async def execute(self, tool: str, scopes: frozenset[str] = frozenset(), **more: Any) -> CallOutcome:
         call = {"id": uuid4(), "server": "s", "tool_name": tool, "arguments": {}, **more}

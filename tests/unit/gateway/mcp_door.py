@@ -54,6 +54,22 @@ class Keys:
         return VerifiedKey(TENANTS[key], f"key:{key}", ["mcp:execute"])
 
 
+class NoSecrets:
+    """A tenant without secrets."""
+
+    async def resolve(self, _: UUID, names: Sequence[str]) -> dict[str, str]:
+        assert not names
+        return {}
+
+
+class Unseen:
+    """Counts nothing."""
+
+    def observe_call(self, outcome: str, seconds: float, attempts: int) -> None: ...
+
+    def observe_result(self, rule: str) -> None: ...
+
+
 class Asking:
     """A server that adds, that asks its client, and that has one resource."""
 
@@ -141,7 +157,8 @@ class Door:
             trust,
             recording(self.log),
             lambda _, __, ___: None,
-            lambda _, __, ___: None,
+            NoSecrets(),
+            Unseen(),
         )
         offers = Offers(self._servers, self._tools, self.upstream)
         self.changes.listen_to_all(offers.forget)

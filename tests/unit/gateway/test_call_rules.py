@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from services.mcp_gateway.domain.call import may_be_repeated, output_of, tool_said
-from services.mcp_gateway.domain.server import ServerConfig, ServerDefinition, check_definition, restarts, slug_of
+from services.mcp_gateway.domain.server import ServerConfig, ServerDefinition, restarts, slug_of
+from services.mcp_gateway.domain.server_rules import check_definition
 from shared.bus.inbox import Inbox
 from shared.bus.tasks import PARTITIONS, partition_of, result_subject, task_id_of
 from shared.errors import Unprocessable
@@ -98,6 +99,13 @@ def test_what_makes_a_running_session_useless(change: dict[str, Any], *, expecte
         {"config": ServerConfig(timeout_seconds=0)},
         {"name": " "},
         {"args": ("a",)},
+        {"url": "https://{secret.HOST}/mcp"},
+        {"url": "https://example.org/{secret.PATH}"},
+        {"url": "https://example.org/mcp?a=1#{secret.A}"},
+        {"url": "https://example.org/mcp?a={secret.A-B}"},
+        {"config": ServerConfig(headers={"authorization": "Bearer {secret.}"})},
+        {"config": ServerConfig(headers={"authorization": "Bearer {secret.A"})},
+        {"config": ServerConfig(headers={"authorization": "{secret." + "A" * 64 + "}"})},
     ],
 )
 def test_definitions_that_cannot_be(change: dict[str, Any]) -> None:

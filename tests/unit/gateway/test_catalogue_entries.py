@@ -11,8 +11,9 @@ from services.mcp_gateway.adapters.launching import BUNDLED_SERVERS
 from services.mcp_gateway.domain.catalogue.entries import check_entry, entry_of, slug_of_entry
 from services.mcp_gateway.domain.catalogue.server_json import ServerJson
 from services.mcp_gateway.domain.catalogue.ways import Choice, choose, definition_of, ways_of
-from services.mcp_gateway.domain.server import SECRET_OPENING, ServerDefinition, ServerType
+from services.mcp_gateway.domain.server import ServerDefinition, ServerType
 from shared.errors import Unprocessable
+from shared.secrets.references import OPENING as SECRET_OPENING
 
 
 def published(package: dict[str, Any] | None = None, remote: dict[str, Any] | None = None) -> ServerJson:

@@ -15,8 +15,8 @@ from services.workflow.domain.language.errors import (
     TemplateTooLarge,
     TemplateUnresolved,
 )
-from services.workflow.domain.language.secret_text import resolve_secrets
 from services.workflow.domain.language.templates import compile_template, examine_template
+from shared.secrets.references import resolve_secrets
 
 CONTEXT: dict[str, Any] = {
     "input": {

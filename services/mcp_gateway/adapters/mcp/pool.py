@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
 
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from services.mcp_gateway.adapters.mcp.launch import LaunchSpec
 from services.mcp_gateway.adapters.mcp.model import Opening, Session, ToolDefinition, ToolResult
@@ -148,12 +148,12 @@ class SessionPool:
         return True
 
     async def evict(self, key: SessionKey) -> None:
-        """Forget the sessions of a key, whatever their client.
+        """Forget the sessions of a key, whatever their `client`.
 
         They get no new calls; those that run may finish within a bound, then the session is closed.
         """
-        whole = (key.tenant_id, key.server_id, key.version)
-        gone = [p for k, p in self._places.items() if (k.tenant_id, k.server_id, k.version) == whole]
+        whole = structs.replace(key, client="")
+        gone = [place for other, place in self._places.items() if structs.replace(other, client="") == whole]
         if gone:
             await asyncio.shield(asyncio.gather(*(self._drop(place) for place in gone)))
 

@@ -15,10 +15,10 @@ from services.mcp_gateway.domain.catalogue.server_json import (
     Stdio,
     Template,
 )
-from services.mcp_gateway.domain.server import SECRET_OPENING
 from services.mcp_gateway.limits import CATALOGUE_ENTRY_MAX_BYTES
 from shared.errors import FieldFault, TooLarge, Unprocessable
 from shared.nesting import is_deep
+from shared.secrets.references import OPENING as SECRET_OPENING
 
 Origin = Literal["bundled", "listed", "own"]
 """`bundled` comes with the platform and every tenant has it; `listed` is known to it and was not run; `own` is the

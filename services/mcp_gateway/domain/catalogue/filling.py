@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from services.mcp_gateway.domain.catalogue.server_json import Input, Template
-from services.mcp_gateway.domain.server import SECRET_OPENING
 from services.mcp_gateway.limits import INSTALL_REPEATS_MAX, NAMES_SHOWN_MAX, SERVER_TEXT_MAX_CHARS
 from shared.errors import FieldFault
+from shared.secrets.references import OPENING as SECRET_OPENING
 
 SECRET = re.compile(r"\{secret\.[A-Za-z_][A-Za-z0-9_]{0,62}\}")
 _VARIABLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")

@@ -9,12 +9,13 @@ LIMIT 2
 SELECT k.tenant_id, k.id, k.scopes
 FROM api_keys k
 JOIN tenants t USING (tenant_id)
-WHERE k.digest = $1 AND k.revoked_at IS NULL AND t.status = 'active'
+WHERE k.digest = ANY($1::bytea[]) AND k.revoked_at IS NULL AND t.status = 'active'
   AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())
 
 -- name: note_use
-UPDATE api_keys SET last_used_at = clock_timestamp()
-WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < clock_timestamp() - make_interval(secs => $2))
+UPDATE api_keys SET last_used_at = clock_timestamp(), digest = $3
+WHERE id = $1
+  AND (last_used_at IS NULL OR last_used_at < clock_timestamp() - make_interval(secs => $2) OR digest <> $3)
 
 -- name: active_tenant
 SELECT tenant_id FROM tenants WHERE slug = $1 AND status = 'active'

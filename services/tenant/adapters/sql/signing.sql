@@ -10,3 +10,9 @@ ON CONFLICT DO NOTHING
 SELECT kid, public_key FROM signing_keys
 WHERE retired_at IS NULL OR retired_at > clock_timestamp() - make_interval(secs => $1)
 ORDER BY created_at DESC
+
+-- name: every
+SELECT kid, wrapped_key FROM signing_keys WHERE retired_at IS NULL
+
+-- name: rewrap
+UPDATE signing_keys SET wrapped_key = $3 WHERE kid = $1 AND wrapped_key = $2

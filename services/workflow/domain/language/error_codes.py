@@ -21,6 +21,7 @@ _OF_WORKFLOW = (
     "concurrency_limit", "concurrency_queue_full", "concurrency_key_invalid", "child_failed", "child_too_deep",
     "workflow_not_found", "workflow_not_active", "input_invalid", "invalid_input",
 )  # fmt: skip
+_OF_SECRETS = ("secret_not_found", "secrets_unavailable", "too_large")
 _OF_HTTP = ("http_status", "http_timeout", "http_failed", "http_request_invalid", "address_refused")
 
 # Code -> who can fail with it: types of steps, or one of the three words above. The documentation has the same table.
@@ -37,7 +38,7 @@ ERROR_CODES: Mapping[str, frozenset[str]] = MappingProxyType(
         "bad_wait_name": frozenset({"approval", "wait_for_event"}),
         "bad_subject": frozenset({"emit"}),
         "bad_event_type": frozenset({"emit"}),
-        "secrets_unavailable": frozenset({"mcp_tool", "http"}),
+        **{code: frozenset({"mcp_tool", "http"}) for code in _OF_SECRETS},
         "worker_failed": frozenset({WORKERS_STEP}),
         "unavailable": frozenset({WORKERS_STEP}),
         **{

@@ -13,7 +13,7 @@ from services.workflow.domain.language.filters import as_text, bounded
 from services.workflow.domain.language.paths import join_path
 from services.workflow.domain.language.placeholders import Placeholder, PlaceholderInvalid, parse_text
 from services.workflow.domain.language.references import Context, Render, compile_placeholder
-from services.workflow.domain.language.secret_text import SECRET_OPENING, SECRET_ROOT, SecretPath, guard_secrets
+from services.workflow.domain.language.secret_text import SECRET_ROOT, SecretPath, guard_secrets
 from services.workflow.limits import (
     MAX_RENDERED_CHARS,
     MAX_REPORTED_FAULTS,
@@ -21,6 +21,7 @@ from services.workflow.limits import (
     MAX_TEMPLATE_PLACEHOLDERS,
 )
 from shared.errors import FieldFault
+from shared.secrets.references import OPENING
 
 # Up to so many placeholders cannot multiply values (each within its own bound) to a size that matters.
 _UNMEASURED_PLACEHOLDERS = 16
@@ -145,7 +146,7 @@ class _Compiler:
         texts = [piece for piece in pieces if isinstance(piece, str)]
         if secrets:
             self.secret_paths.append(path)
-            if sum(piece.count(SECRET_OPENING) for piece in texts) != secrets:
+            if sum(piece.count(OPENING) for piece in texts) != secrets:
                 self._fault(path, "an escaped secret placeholder cannot stand beside a real one", 0)
         if len(texts) == len(pieces):
             joined = "".join(texts)
