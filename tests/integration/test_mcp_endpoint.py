@@ -127,19 +127,24 @@ async def test_a_client_that_listens_hears_of_changed_lists(backbone: Backbone, 
         with_everything(backbone, transport) as (running, tenant),
         connected(running, tenant, "/mcp/everything", mode="2026-07-28") as client,
     ):
+
+        async def names() -> set[str]:
+            return {tool.name for tool in (await client.list_tools(cache_mode="bypass")).tools}
+
+        before = await names()
         async with client.listen(tools_list_changed=True) as changes:
             await client.call_tool("test_trigger_tool_change", {})
             async with asyncio.timeout(10):
                 async for _ in changes:
                     break
-        listed = {tool.name for tool in (await client.list_tools(cache_mode="bypass")).tools}
-        assert "test_dynamic_tool" not in listed  # before a person has approved it
-        async with running.client(tenant) as rest:
+        assert await names() == before, "nobody approved the new tool"
+        async with client.listen(tools_list_changed=True) as changes, running.client(tenant) as rest:
             answer = await rest.post("/servers/everything/approve", json={"all": True})
-            assert answer.status_code == 200, answer.text
-        async with asyncio.timeout(10):
-            while "test_dynamic_tool" not in listed:
-                listed = {tool.name for tool in (await client.list_tools(cache_mode="bypass")).tools}
+            assert [tool["name"] for tool in answer.json()["tools"]] == ["test_dynamic_tool"]
+            async with asyncio.timeout(10):
+                async for _ in changes:
+                    if await names() - before == {"test_dynamic_tool"}:
+                        break
         async with client.listen(tools_list_changed=True) as changes, running.client(tenant) as rest:
             answer = await rest.patch("/servers/everything", json={"status": "disabled"})
             assert answer.status_code == 200, answer.text
