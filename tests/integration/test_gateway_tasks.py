@@ -275,7 +275,7 @@ async def test_calls_become_public_events_and_counters(backbone: Backbone) -> No
         await running.ask(
             task(tenant, ADD), task(tenant, {**ADD, "tool_name": "divide", "arguments": {"a": 1, "b": 0}})
         )
-        kinds = {(await facts.next_msg(timeout=10)).subject.removeprefix(f"events.{tenant}.") for _ in range(10)}
+        kinds = {(await facts.next_msg(timeout=10)).subject.removeprefix(f"events.{tenant}.") for _ in range(11)}
         expected = {"server.registered", "tool.approved", "tool-call.completed", "tool-call.failed"}
         assert kinds == {f"mcp_gateway.{kind}" for kind in expected}
         await history(running, tenant)
