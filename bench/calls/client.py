@@ -71,7 +71,8 @@ def run(load: Load) -> Seen:
     work = _Run(load)
     work.start()
     began = time.perf_counter()
-    while time.perf_counter() < began + load.warm_up or work.answered < _WARM_CALLS * load.width:
+    warm_calls = _WARM_CALLS * load.width
+    while time.perf_counter() < began + load.warm_up or (work.answered < warm_calls and not work.errors):
         work.turn(time.perf_counter() + _WARM_LOOK_S, go_on=True)  # the first calls start servers and sessions
     warmed, work.times = work.answered, []
     began, cpu = time.perf_counter(), time.process_time()
