@@ -11,6 +11,8 @@ from bench.calls.wires import Connection, NotServed, WrongAnswer, connections
 
 _ANSWER_S = 30.0
 _ERROR_CHARS = 300
+_WARM_CALLS = 3  # of each that is under way at once, before anything counts
+_WARM_LOOK_S = 0.05
 
 
 class _Run:
@@ -68,7 +70,10 @@ def run(load: Load) -> Seen:
     """Load, and return what was seen. Every request that was sent is waited for."""
     work = _Run(load)
     work.start()
-    work.turn(time.perf_counter() + load.warm_up, go_on=True)
+    began = time.perf_counter()
+    warm_calls = _WARM_CALLS * load.width
+    while time.perf_counter() < began + load.warm_up or (work.answered < warm_calls and not work.errors):
+        work.turn(time.perf_counter() + _WARM_LOOK_S, go_on=True)  # the first calls start servers and sessions
     warmed, work.times = work.answered, []
     began, cpu = time.perf_counter(), time.process_time()
     work.turn(began + load.seconds, go_on=True)
