@@ -63,37 +63,41 @@ class PostgresPins:
         decide: Decide,
         listed: frozenset[str] | None,
     ) -> Pinned:
-        if listed is not None:
-            first = await connection.fetchval(_sql.begin, scope.tenant_id, server_id)
+        first = False
+        if listed is None:
+            await connection.fetchval(_sql.lock, server_id)
         else:
-            first = None
-        await connection.fetchval(_sql.lock, server_id)
-        pins, version = await self._read(connection, server_id)
-        events = decide(msgspec.structs.replace(pins, listed=pins.listed and not first))
+            first = await connection.fetchval(_sql.lock_or_begin, scope.tenant_id, server_id)
+        pins, version = await self._read(connection, server_id, first=first)
+        events = decide(pins)
         tools = dict(pins.tools)
         for event in events:
             tools[event.tool_name] = evolve(tools.get(event.tool_name), event)
-        changed = [tools[name] for name in {event.tool_name: None for event in events}]
-        if changed:
-            columns = zip(*(_row(pin) for pin in changed), strict=True)
-            await connection.execute(_sql.save, scope.tenant_id, server_id, *columns)
         if listed is not None:
-            await connection.execute(_sql.mark_listed, server_id, sorted(name for name in tools if name in listed))
             tools = {name: msgspec.structs.replace(pin, listed=name in listed) for name, pin in tools.items()}
+        changed = {event.tool_name: tools[event.tool_name] for event in events}
+        if changed:
+            columns = zip(*(_row(pin) for pin in changed.values()), strict=True)
+            await connection.execute(_sql.save, scope.tenant_id, server_id, *columns)
+        if any(tools[name].listed != pin.listed for name, pin in pins.tools.items() if name not in changed):
+            await connection.execute(_sql.mark_listed, server_id, [name for name, pin in tools.items() if pin.listed])
         position = None
         if events:
             await connection.execute(_sql.count_events, server_id, version + len(events))
             position = await append_in(connection, _new(scope, server_id, version, events))
-        return Pinned(msgspec.structs.replace(pins, tools=tools), events, position)
+        was_listed = pins.listed or listed is not None
+        return Pinned(msgspec.structs.replace(pins, tools=tools, listed=was_listed), events, position)
 
-    async def _read(self, connection: Connection, server_id: UUID) -> tuple[Pins, int]:
+    async def _read(self, connection: Connection, server_id: UUID, *, first: bool = False) -> tuple[Pins, int]:
+        """Return the pins and how many events they came from. `first`: the server's row was made just now."""
         server = await connection.fetchrow(_sql.server, server_id)
         if server is None:
             raise _no_server()
-        rows = await connection.fetch(_sql.tools, server_id) if server["listed"] else []
+        listed = server["listed"] and not first
+        rows = await connection.fetch(_sql.tools, server_id) if listed else []
         registrant = decode_meta(server["registered"]).actor if server["registered"] else PLATFORM
         tools = {row["tool_name"]: _pin(row) for row in rows}
-        return Pins(server_id, tools, listed=server["listed"], registrant=registrant), server["stream_version"]
+        return Pins(server_id, tools, listed=listed, registrant=registrant), server["stream_version"]
 
 
 def _new(scope: TenantScope, server_id: UUID, version: int, events: Sequence[PinEvent]) -> list[NewEvent]:

@@ -5,8 +5,10 @@ LEFT JOIN server_pins p ON p.server_id = s.id
 LEFT JOIN events r ON r.stream_id = s.id AND r.version = 1
 WHERE s.id = $1
 
--- name: begin
-INSERT INTO server_pins (tenant_id, server_id) VALUES ($1, $2) ON CONFLICT (server_id) DO NOTHING RETURNING true
+-- name: lock_or_begin
+INSERT INTO server_pins AS p (tenant_id, server_id) VALUES ($1, $2)
+ON CONFLICT (server_id) DO UPDATE SET stream_version = p.stream_version
+RETURNING xmax = 0 AS first
 
 -- name: lock
 SELECT stream_version FROM server_pins WHERE server_id = $1 FOR UPDATE
