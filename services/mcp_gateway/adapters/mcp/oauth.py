@@ -46,13 +46,21 @@ def _flow_of(url: str, auth: ClientCredentials) -> "OAuthClientProvider":
     """Return the flow by which a token for the server at `url` is got."""
     # The SDK takes a second to import and 40 MiB: only who has such a server pays for it.
     from mcp.client.auth.extensions.client_credentials import ClientCredentialsOAuthProvider
+    from mcp.client.auth.utils import union_scopes
 
-    return ClientCredentialsOAuthProvider(
+    class AsDescribed(ClientCredentialsOAuthProvider):
+        """Asks for the described scope too. The SDK forgets it for what the server asks for, even if that is nothing."""
+
+        async def _perform_authorization(self) -> httpx2.Request:
+            metadata = self.context.client_metadata
+            metadata.scope = union_scopes(auth.scope, metadata.scope)
+            return await super()._perform_authorization()
+
+    return AsDescribed(
         url,
         SessionStorage(),
         auth.client_id,
         auth.client_secret,
         token_endpoint_auth_method=auth.client_auth,
-        scope=auth.scope,
         issuer=auth.issuer,
     )
