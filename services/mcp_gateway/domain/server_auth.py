@@ -43,6 +43,9 @@ def auth_faults(auth: ClientCredentials | None, server_type: str, headers: dict[
         yield FieldFault("config.auth.issuer", "This needs the http or https URL of the authorization server.")
     if not 0 < len(auth.client_id) <= AUTH_TEXT_MAX_CHARS or len(auth.scope or "") > AUTH_TEXT_MAX_CHARS:
         yield FieldFault("config.auth.client_id", f"An id has 1 to {AUTH_TEXT_MAX_CHARS} characters, a scope at most.")
+    for name in ("issuer", "client_id", "scope"):
+        if "{secret." in (getattr(auth, name) or ""):
+            yield FieldFault(f"config.auth.{name}", "Only the client's secret is taken from a secret.")
     if _SECRET.fullmatch(auth.client_secret) is None:
         yield FieldFault("config.auth.client_secret", "This needs the name of a secret: {secret.NAME}.")
     if any(name.lower() == "authorization" for name in headers):

@@ -49,7 +49,7 @@ def _flow_of(url: str, auth: ClientCredentials) -> "OAuthClientProvider":
     from mcp.client.auth.utils import union_scopes
 
     class AsDescribed(ClientCredentialsOAuthProvider):
-        """Asks for the described scope too. The SDK forgets it for what the server asks for, even if that is nothing."""
+        """Asks for the described scope too: the SDK forgets it for what the server asks for, be it nothing."""
 
         async def _perform_authorization(self) -> httpx2.Request:
             metadata = self.context.client_metadata
