@@ -15,13 +15,14 @@ from uuid import UUID
 import httpx2
 import msgspec
 
-from services.mcp_gateway.adapters.mcp.launch import CommandAllowList, HttpLaunch
+from services.mcp_gateway.adapters.mcp.launch import CommandAllowList
 from services.mcp_gateway.adapters.mcp.opener import TransportOpener
 from services.mcp_gateway.adapters.mcp.place import SessionKey
 from services.mcp_gateway.adapters.mcp.pool import PooledSession, SessionPool
 from services.mcp_gateway.app.relay import Client
 from services.mcp_gateway.domain.rpc import MODERN_VERSION
 from shared.errors import PlatformError
+from tests.conformance.authorization import access_for
 
 SECONDS = 20.0
 CONTEXT: dict[str, Any] = json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT", "{}"))
@@ -129,8 +130,9 @@ async def converse(url: str, scenario: str) -> None:
     # The suite's servers of one era do not all refuse the other as they should, so the era is not left to be found out.
     client = None if os.environ["MCP_CONFORMANCE_PROTOCOL_VERSION"] == MODERN_VERSION else Person.client
     key = SessionKey(tenant_id=UUID(int=1), server_id=UUID(int=2), version=1, client=client.place if client else "")
-    async with SessionPool(TransportOpener(CommandAllowList(()), httpx2.AsyncClient)) as pool:
-        session = await pool.session(key, HttpLaunch(url=url), client)
+    launch, tokens = await access_for(scenario, url, CONTEXT)
+    async with SessionPool(TransportOpener(CommandAllowList(()), httpx2.AsyncClient, tokens)) as pool:
+        session = await pool.session(key, launch, client)
         await SCENARIOS.get(scenario, call_all)(Conversation(session))
 
 

@@ -153,7 +153,7 @@ def _check_variables(names: Iterable[str]) -> None:
 def _http_launch(definition: ServerDefinition) -> HttpLaunch:
     kind = SseLaunch if definition.server_type == "sse" else HttpLaunch
     try:
-        return kind(definition.url or "", definition.config.headers)
+        return kind(definition.url or "", definition.config.headers, definition.config.auth)
     except ValueError as error:  # which names the header, and never its value
         raise Unprocessable(str(error), faults=[FieldFault("config.headers", str(error))]) from error
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from services.mcp_gateway.domain.server_auth import ClientCredentials
 from shared.ids import derived_id
 
 PLATFORM: Literal["platform"] = "platform"
@@ -20,11 +21,13 @@ Status = Literal["active", "disabled"]
 class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """How calls are made. `headers` go with each request to a server that is reached by HTTP.
 
+    `auth`: how access to a streamable HTTP server is got.
     `approval` `manual`: of the tools that the server lists first, too, none is offered before a person approved it.
     `screening` `block`: nor one whose definition is suspicious, and a suspicious result is not passed on.
     """
 
     headers: dict[str, str] = {}
+    auth: ClientCredentials | None = None
     timeout_seconds: float | None = None
     approval: Literal["automatic", "manual"] = "automatic"
     screening: Literal["flag", "block"] = "flag"
@@ -77,7 +80,7 @@ class Server(msgspec.Struct, frozen=True):
 
 BUNDLED = "bundled"
 _STARTED_BY = ("server_type", "command", "args", "url", "env_vars")
-_CALLED_BY = ("headers", "timeout_seconds")
+_CALLED_BY = ("headers", "auth", "timeout_seconds")
 
 
 def restarts(old: ServerDefinition, new: ServerDefinition) -> bool:

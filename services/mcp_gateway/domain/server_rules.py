@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from services.mcp_gateway.domain.server import PLATFORM, ServerDefinition
+from services.mcp_gateway.domain.server_auth import auth_faults
 from services.mcp_gateway.domain.server_secrets import secret_faults
 from services.mcp_gateway.limits import SERVER_ARGS_MAX, SERVER_ENV_MAX, SERVER_TEXT_MAX_CHARS
 from shared.errors import FieldFault, Unprocessable
@@ -21,6 +22,7 @@ def check_definition(definition: ServerDefinition) -> None:
         *_way_faults(definition),
         *_value_faults(definition),
         *secret_faults(definition),
+        *auth_faults(definition.config.auth, definition.server_type, definition.config.headers),
     ]
     if faults:
         raise Unprocessable(f"{faults[0].path}: {faults[0].message}", faults=faults)

@@ -20,6 +20,7 @@ def secret_texts(definition: ServerDefinition) -> list[str]:
         *definition.args,
         *definition.env_vars.values(),
         *definition.config.headers.values(),
+        *([definition.config.auth.client_secret] if definition.config.auth is not None else ()),
         *([definition.url] if definition.url is not None else ()),
     ]
 
@@ -55,12 +56,17 @@ def filled(definition: ServerDefinition, lookup: Lookup) -> ServerDefinition:
     if url is not None and OPENING in url:
         address, query = _parted(url)
         url = f"{address}?{resolve_secrets(query, _WHOLE, lambda name: quote(lookup(name), safe=''))}"
+    auth = definition.config.auth
+    if auth is not None:
+        auth = msgspec.structs.replace(auth, client_secret=fill(auth.client_secret))
     return msgspec.structs.replace(
         definition,
         args=tuple(map(fill, definition.args)),
         env_vars={name: fill(value) for name, value in definition.env_vars.items()},
         config=msgspec.structs.replace(
-            definition.config, headers={name: fill(value) for name, value in definition.config.headers.items()}
+            definition.config,
+            headers={name: fill(value) for name, value in definition.config.headers.items()},
+            auth=auth,
         ),
         url=url,
     )

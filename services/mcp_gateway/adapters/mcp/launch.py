@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from services.mcp_gateway.domain.server_auth import ClientCredentials
 from services.mcp_gateway.errors import CommandNotAllowed, ServerUnavailable
 from services.mcp_gateway.limits import (
     ENTRY_SHOWN_MAX_CHARS,
@@ -79,6 +80,7 @@ class HttpLaunch(msgspec.Struct, frozen=True, tag_field="transport", tag="stream
 
     url: str
     headers: dict[str, str] = {}
+    auth: ClientCredentials | None = None
 
     def __post_init__(self) -> None:
         for name, value in self.headers.items():

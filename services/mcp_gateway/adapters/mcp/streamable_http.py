@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 from msgspec import UNSET, Raw
 
+from services.mcp_gateway.adapters.mcp.access_tokens import authorized
 from services.mcp_gateway.adapters.mcp.codec import (
     decode_incoming,
     encode_notification,
@@ -29,6 +30,7 @@ from services.mcp_gateway.adapters.mcp.http_client import (
 from services.mcp_gateway.adapters.mcp.http_headers import modern_headers, param_headers_by_tool
 from services.mcp_gateway.adapters.mcp.launch import HttpLaunch
 from services.mcp_gateway.adapters.mcp.model import Opening, ToolDefinition, ToolResult
+from services.mcp_gateway.adapters.mcp.oauth import TokensFor, tokens_for
 from services.mcp_gateway.adapters.mcp.session import McpSession
 from services.mcp_gateway.adapters.mcp.standing import keep_open
 from services.mcp_gateway.app.relay import Relay
@@ -57,7 +59,9 @@ class _SessionLost(Exception):
 class HttpSession(McpSession):
     """A conversation by HTTP. Each request is an exchange of its own; only handshake-era servers keep a session."""
 
-    def __init__(self, launch: HttpLaunch, client_factory: ClientFactory, opening: Opening) -> None:
+    def __init__(
+        self, launch: HttpLaunch, client_factory: ClientFactory, opening: Opening, tokens: TokensFor = tokens_for
+    ) -> None:
         super().__init__(opening)
         self._url = launch.url
         self._headers = {
@@ -68,6 +72,7 @@ class HttpSession(McpSession):
             "accept-encoding": "identity",
         }
         self._client = client_factory()
+        self._tokens = tokens(launch, self._client)
         self._last_id = 0
         self._session_id: str | None = None
         self._reopening = asyncio.Lock()
@@ -84,6 +89,7 @@ class HttpSession(McpSession):
         *,
         client_factory: ClientFactory = httpx2.AsyncClient,
         opening: Opening | None = None,
+        tokens: TokensFor = tokens_for,
     ) -> "HttpSession":
         """Reach the server and agree on a protocol revision.
 
@@ -91,7 +97,7 @@ class HttpSession(McpSession):
         refuse by, and it costs them no session. Raises `ServerUnavailable` or `ProtocolViolation`.
         """
         opening = opening if opening is not None else Opening()
-        session = cls(launch, client_factory, opening)
+        session = cls(launch, client_factory, opening, tokens)
         try:
             await session._negotiate(("handshake", "modern") if opening.era == "handshake" else ("modern", "handshake"))
         except BaseException:
@@ -114,11 +120,12 @@ class HttpSession(McpSession):
             self._standing.cancel()
         try:
             if self._session_id is not None:
-                async with asyncio.timeout(HTTP_CLOSE_SECONDS):
-                    await self._client.request(
-                        "DELETE", self._url, headers=self._request_headers("", {}), follow_redirects=False
-                    )
-        except (httpx2.HTTPError, TimeoutError) as error:
+                async with (
+                    asyncio.timeout(HTTP_CLOSE_SECONDS),
+                    self._stream("DELETE", None, self._request_headers("", {})),
+                ):
+                    pass
+        except (httpx2.HTTPError, ServerUnavailable, ProtocolViolation, TimeoutError) as error:
             _log.info("the session with %s could not be ended there: %r", self._url, error)
         finally:
             for task in self._background:
@@ -372,4 +379,6 @@ class HttpSession(McpSession):
     def _stream(
         self, verb: str, body: bytes | None, headers: dict[str, str]
     ) -> AbstractAsyncContextManager[httpx2.Response]:
+        if self._tokens is not None:
+            return authorized(self._tokens, self._client, verb, self._url, body, headers)
         return opened(self._client, verb, self._url, body, headers)
