@@ -175,7 +175,8 @@ async def test_what_an_error_reply_means(name: str, *, listed: bool, error: type
             await session.list_tools()
         with pytest.raises(error) as refused:
             await session.call_tool(name, {}, timeout=10)
-        assert refused.value.details == {"tool": name, "rpc_code": code}  # type: ignore[attr-defined]
+        told = {"tool": name, "rpc_code": code, "rpc_message": "no"}
+        assert refused.value.details == told  # type: ignore[attr-defined]
 
 
 async def test_stderr_is_logged_in_bounds(caplog: pytest.LogCaptureFixture) -> None:
