@@ -28,6 +28,12 @@ class Suite:
         self._node = node
         self._folder = folder
 
+    def folder_of(self, leg: str) -> Path:
+        """Return the folder of what belongs to a leg."""
+        folder = self._folder / leg
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
     async def scenarios(self, side: Side, revision: str) -> list[str]:
         """Return the names of the scenarios of a revision, or of the protocol's extensions."""
         listed = await self._run("list", f"--{side}")
@@ -36,7 +42,7 @@ class Suite:
     async def of_server(self, url: str, revision: str, leg: str) -> list[Outcome]:
         """Run all scenarios of a revision against a server, one after the other: they share its state."""
         names = await self.scenarios("server", revision)
-        folder = self._folder / leg
+        folder = self.folder_of(leg)
         if revision == EXTENSION:
             for name in names:
                 await self._run("server", "--url", url, "--scenario", name, "--output-dir", str(folder))
@@ -49,7 +55,7 @@ class Suite:
     async def of_client(self, revision: str, leg: str) -> list[Outcome]:
         """Run all scenarios of a revision against our client, each with a server and a client of its own."""
         names = await self.scenarios("client", revision)
-        folder = self._folder / leg
+        folder = self.folder_of(leg)
         version = () if revision == EXTENSION else ("--spec-version", revision)
         driver = f"{sys.executable} -m tests.conformance.client"
         turns = asyncio.Semaphore(CLIENTS_AT_ONCE)
