@@ -154,7 +154,9 @@ def _expose_workflows(rt: Runtime, exposing: Exposing) -> None:
 
 def _tools_of(profiles: Profiles, trust: Trust, upstreams: RoutedUpstreams) -> ToolsOf:
     async def tools(scope: TenantScope, server: Server, profile: str | None) -> Iterable[KnownTool]:
-        policy = (await profiles.resolve(scope, profile)).policies[server.id]
+        policy = (await profiles.resolve(scope, profile)).policies.get(server.id)
+        if policy is None:
+            return []  # it went away in between
         session = upstreams.state(server)
         if server.definition.server_type != PLATFORM and (session is None or not session.alive):
             offered = await trust.offered(scope, server)

@@ -151,6 +151,7 @@ FOLLOW_RETRY_SECONDS = 5.0
 OFFER_SECONDS = 10.0  # a server that needs longer to start is in the next list, and clients are told of it
 OFFERS_FRESH_SECONDS = 5.0
 OFFERS_CACHED = 5_000
+PROFILES_KEPT = 500
 OFFERED_PAGES_MAX = 20
 MCP_BODY_MAX_BYTES = 4 * MIB
 MCP_CALL_SECONDS = 300.0  # clients have times of their own, and people are asked in the midst of calls

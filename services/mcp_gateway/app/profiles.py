@@ -11,7 +11,12 @@ from services.mcp_gateway.app.ports import ServerRegistry
 from services.mcp_gateway.app.reading import Reads, ServerFilter
 from services.mcp_gateway.domain.policy import Policy
 from services.mcp_gateway.domain.server import Server
-from services.mcp_gateway.limits import OFFERS_CACHED, OFFERS_FRESH_SECONDS, SERVERS_PER_TENANT_MAX
+from services.mcp_gateway.limits import (
+    OFFERS_CACHED,
+    OFFERS_FRESH_SECONDS,
+    PROFILES_KEPT,
+    SERVERS_PER_TENANT_MAX,
+)
 from shared.errors import NotFound
 from shared.scope import TenantScope
 
@@ -35,15 +40,40 @@ class Profiles:
         self._registry = registry
         self._reads = reads
         self._policies = policies
-        self._active: dict[UUID, tuple[float, Sequence[Server]]] = {}
+        self._kept: dict[UUID, dict[str | None, tuple[float, Shown]]] = {}
 
     def forget(self, tenant_id: UUID) -> None:
-        """Look a tenant's servers up anew."""
-        self._active.pop(tenant_id, None)
+        """Look a tenant's servers and configs up anew."""
+        self._kept.pop(tenant_id, None)
 
     async def resolve(self, scope: TenantScope, profile: str | None) -> Shown:
         """Return what a profile shows, in the order of registration. Raises `NotFound` for an unknown one."""
-        servers = await self._all(scope)
+        of_tenant = self._kept.get(scope.tenant_id, {})
+        until, shown = of_tenant.get(profile, (0.0, None))
+        now = time.monotonic()
+        if shown is not None and until > now:
+            return shown
+        shown = await self._look(scope, profile)
+        if len(self._kept) >= OFFERS_CACHED:
+            self._kept.clear()
+        of_tenant = self._kept.setdefault(scope.tenant_id, {})
+        if len(of_tenant) >= PROFILES_KEPT:  # ids of agents come from callers and would never end
+            of_tenant.clear()
+        of_tenant[profile] = (now + OFFERS_FRESH_SECONDS, shown)
+        return shown
+
+    async def known(self, scope: TenantScope, profile: str) -> None:
+        """Raise `NotFound` unless the tenant has this profile."""
+        await self.resolve(scope, profile)
+
+    async def servers(self, scope: TenantScope, profile: str | None) -> Sequence[Server]:
+        """Return the servers of a profile. Raises `NotFound` for an unknown one."""
+        return (await self.resolve(scope, profile)).servers
+
+    async def _look(self, scope: TenantScope, profile: str | None) -> Shown:
+        await self._registry.furnish(scope)
+        rows, _ = await self._reads.servers(scope, ServerFilter(status="active"), SERVERS_PER_TENANT_MAX)
+        servers = [row.server for row in rows]
         if profile is None:
             return await self._shown(scope, servers)
         named = set(await self._policies.profile_servers(scope, profile))
@@ -57,14 +87,6 @@ class Profiles:
             raise NotFound(f"There is no profile {profile[:80]!r} of the MCP endpoint.")
         return await self._shown(scope, own)
 
-    async def known(self, scope: TenantScope, profile: str) -> None:
-        """Raise `NotFound` unless the tenant has this profile."""
-        await self.resolve(scope, profile)
-
-    async def servers(self, scope: TenantScope, profile: str | None) -> Sequence[Server]:
-        """Return the servers of a profile. Raises `NotFound` for an unknown one."""
-        return (await self.resolve(scope, profile)).servers
-
     async def _shown(
         self,
         scope: TenantScope,
@@ -75,18 +97,6 @@ class Profiles:
         policies = {server.id: await self._policies.of(scope, server.id, agent_id, profile) for server in servers}
         used = [policies[server.id].used(server) for server in servers if policies[server.id].enabled]
         return Shown(used, policies, agent_id, profile)
-
-    async def _all(self, scope: TenantScope) -> Sequence[Server]:
-        until, servers = self._active.get(scope.tenant_id, (0.0, ()))
-        if until > time.monotonic():
-            return servers
-        await self._registry.furnish(scope)
-        rows, _ = await self._reads.servers(scope, ServerFilter(status="active"), SERVERS_PER_TENANT_MAX)
-        servers = [row.server for row in rows]
-        if len(self._active) >= OFFERS_CACHED:
-            self._active.clear()
-        self._active[scope.tenant_id] = (time.monotonic() + OFFERS_FRESH_SECONDS, servers)
-        return servers
 
 
 def _as_id(profile: str) -> UUID | None:

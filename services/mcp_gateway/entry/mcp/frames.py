@@ -18,6 +18,7 @@ class Frames:
         self._frames: deque[bytes] = deque()
         self._dropped = 0
         self._news = asyncio.Event()
+        self._first: asyncio.Future[None] | None = None
 
     @property
     def said(self) -> int:
@@ -31,6 +32,16 @@ class Frames:
             self._frames.popleft()
             self._dropped += 1
         self._news.set()
+        if self._first is not None and not self._first.done():
+            self._first.set_result(None)
+
+    def first(self) -> "asyncio.Future[None]":
+        """Return a future that is done when something was said."""
+        if self._first is None:
+            self._first = asyncio.get_running_loop().create_future()
+            if self.said:
+                self._first.set_result(None)
+        return self._first
 
     def end(self) -> None:
         """Nothing more will be said."""

@@ -57,7 +57,7 @@ async def answer_plainly(send: Send, receive: Receive, work: Coroutine[Any, Any,
         look.cancel()
         for watching in watcher:
             watching.cancel()
-    await send_whole(send, answer.status, answer.body, [JSON])
+    await _send_json(send, answer)
 
 
 async def answer_with_frames(
@@ -67,22 +67,29 @@ async def answer_with_frames(
 
     `cancel`: a client that goes away takes its request back. Else the work goes on, and its end stays in `frames`.
     """
+    # Nearly all calls end soon and say nothing: they need no look at whether the client is still there.
+    said: set[asyncio.Future[Any]] = {work, frames.first()}
+    await asyncio.wait(said, timeout=MCP_GONE_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    if work.done() and frames.said == 0:
+        await _send_json(send, work.result())
+        return
     gone = asyncio.create_task(until_gone(receive))
-    news = asyncio.create_task(frames.news())
     try:
-        done, _ = await asyncio.wait({work, news, gone}, timeout=MCP_PING_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        if work in done and frames.said == 0:
-            answer = work.result()
-            await send_whole(send, answer.status, answer.body, [JSON])
+        await asyncio.wait({*said, gone}, timeout=MCP_PING_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if work.done() and frames.said == 0:
+            await _send_json(send, work.result())
             return
         work.add_done_callback(lambda ended: _put_result(ended, frames))
-        if gone not in done:
+        if not gone.done():
             await stream(send, gone, frames, opening)
     finally:
-        news.cancel()
         if gone.done() and cancel:
             work.cancel()
         gone.cancel()
+
+
+async def _send_json(send: Send, answer: Answer) -> None:
+    await send_whole(send, answer.status, answer.body, [JSON])
 
 
 async def stream(
