@@ -110,7 +110,7 @@ async def _serve(
     trust = Trust(upstreams, PostgresPins(rt.tenants, rt.waker.wake), metrics.observe_pins)
     check = ArgumentValidator().check
     calls = ToolCalls(registry, policies, upstreams, trust, records, check, secrets, metrics)
-    sightings = Sightings(upstreams, trust, views, policies, healths)
+    sightings = Sightings(upstreams, upstreams, trust, views, policies, healths)
     profiles = Profiles(registry, views, policies)
     offers = Offers(profiles.servers, _tools_of(profiles, trust, upstreams), upstreams)
     changes.listen_to_all(offers.forget)

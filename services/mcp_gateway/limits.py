@@ -153,6 +153,7 @@ OFFERS_FRESH_SECONDS = 5.0
 OFFERS_CACHED = 5_000
 PROFILES_KEPT = 500
 OFFERED_PAGES_MAX = 20
+LISTED_KEPT_MAX = 1_000
 MCP_BODY_MAX_BYTES = 4 * MIB
 MCP_CALL_SECONDS = 300.0  # clients have times of their own, and people are asked in the midst of calls
 MCP_SESSIONS_MAX = 10_000

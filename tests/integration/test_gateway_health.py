@@ -22,13 +22,15 @@ from services.mcp_gateway.adapters.upstreams import PooledUpstreams
 from services.mcp_gateway.app.health import HealthChange, Healths
 from services.mcp_gateway.app.health_checks import HealthChecks
 from services.mcp_gateway.app.policy import Policies, TenantConfigs
-from services.mcp_gateway.app.sightings import Sighting, Sightings
+from services.mcp_gateway.app.sightings import Listed, Sighting, Sightings
+from services.mcp_gateway.app.trust import Trust
 from services.mcp_gateway.domain.server import Server, ServerDefinition
 from services.mcp_gateway.errors import ToolTimeout
 from shared.scope import TenantScope
 from tests.conftest import Backbone
 from tests.fixtures.gateway_process import SERVERS, gateway
 from tests.unit.gateway.call_path import NOW
+from tests.unit.gateway.pins_in_memory import PinsInMemory
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -108,7 +110,7 @@ class Kept:
     async def save_health(self, _: TenantScope, __: UUID, seen: Sighting) -> None:
         self.seen.append(seen)
 
-    async def save_tools(self, _: TenantScope, __: UUID, ___: list[dict[str, Any]]) -> None: ...
+    async def save_offer(self, _: TenantScope, __: UUID, ___: Listed) -> None: ...
 
     async def of_tenant(self, _: TenantScope) -> TenantConfigs:
         return TenantConfigs([])
@@ -122,9 +124,19 @@ class Checked:
         self.kept = Kept()
         healths = Healths(self.changes.append)
         launcher = Launcher([COMMAND], frozenset(), folder)
-        self.upstreams = PooledUpstreams(launcher, healths)
+        self.upstreams = PooledUpstreams(launcher, healths, lambda _, __: None)
         self.upstreams.pool = SessionPool(launcher, bounds, on_start=self.upstreams._started)
-        self.checks = HealthChecks(self.upstreams, Sightings(self.upstreams, self.kept, Policies(self.kept), healths))
+        self.checks = HealthChecks(
+            self.upstreams,
+            Sightings(
+                self.upstreams,
+                self.upstreams,
+                Trust(self.upstreams, PinsInMemory()),
+                self.kept,
+                Policies(self.kept),
+                healths,
+            ),
+        )
         definition = ServerDefinition("C", "c", "stdio", command=sys.executable, args=(SCRIPT,))
         self.server = Server(uuid4(), uuid4(), definition, "active", 1, 1, NOW, NOW)
 

@@ -5,13 +5,14 @@ from uuid import UUID, uuid4
 
 import pytest
 import pytest_asyncio
+from msgspec import Raw
 
 from services.mcp_gateway.adapters.configs import Configs
 from services.mcp_gateway.adapters.registry import Registry
 from services.mcp_gateway.adapters.views import Views
 from services.mcp_gateway.app.health import Healths
 from services.mcp_gateway.app.policy import Policies
-from services.mcp_gateway.app.ports import KnownTool
+from services.mcp_gateway.app.ports import KnownTool, ServerFacts
 from services.mcp_gateway.app.reading import ServerFilter
 from services.mcp_gateway.app.sightings import Sightings
 from services.mcp_gateway.app.trust import VettedTool
@@ -106,14 +107,21 @@ async def test_texts_of_a_server_are_kept_whatever_is_in_them(registry: Registry
                 for number, text in enumerate(texts)
             }
 
+        async def about(self, _: Server) -> ServerFacts:
+            return ServerFacts({"resources": {}})
+
+        async def request(self, *_: object) -> Raw:
+            return Raw(b'{"resources": [{"uri": "a\\u0000b"}, {"name": "none"}, 7]}')
+
     class Trusting:
         async def tools(self, _: TenantScope, server: Server) -> dict[str, VettedTool]:
             return {name: VettedTool(tool) for name, tool in (await Offering().tools(server)).items()}
 
     configs = Configs(pool, lambda: None)
     healths = Healths(lambda _: None)
-    sightings = Sightings(Offering(), Trusting(), views, Policies(configs), healths)  # type: ignore[arg-type]
+    sightings = Sightings(Offering(), Offering(), Trusting(), views, Policies(configs), healths)  # type: ignore[arg-type]
     await sightings.discover(scope, server)
     ((row,), _) = await views.servers(scope, ServerFilter(id=server.id), 1)
+    assert (row.resources, row.prompts) == (["ab"], [])
     assert [tool["description"] for tool in row.tools] == ["ab", "\\u0000", '"', "x" * 4_000]
     assert [tool["name"] for tool in row.tools] == ["t0", "t1", "t2", "t3"]

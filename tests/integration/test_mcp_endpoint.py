@@ -118,6 +118,15 @@ async def test_resources_prompts_and_completion_are_passed_on(backbone: Backbone
         prompt = await client.get_prompt("everything__test_prompt_with_arguments", {"arg1": "x", "arg2": "y"})
         assert "x" in prompt.messages[0].content.text
         reference = types.PromptReference(type="ref/prompt", name="everything__test_prompt_with_arguments")
+        async with running.client(tenant) as rest:
+            discovered = (await rest.get("/servers/everything/discover")).json()["servers"][0]
+            assert "test://static-text" in discovered["available_resources"]
+            assert "test_simple_prompt" in discovered["available_prompts"]
+            shown = (await rest.get("/servers/everything")).json()
+            assert (shown["resources"], shown["prompts"]) == (
+                discovered["available_resources"],
+                discovered["available_prompts"],
+            )
         assert (await client.complete(reference, {"name": "arg1", "value": "p"})).completion.values
 
 

@@ -32,7 +32,7 @@ SELECT count(*) FROM servers
 
 -- name: list_page
 SELECT s.tenant_id, s.id, s.definition, s.status, s.revision, s.stream_version, s.created_at, s.updated_at,
-       h.health_status, h.checked_at, h.latency_ms, h.error_message, h.tools,
+       h.health_status, h.checked_at, h.latency_ms, h.error_message, h.tools, h.resources, h.prompts,
        c.total, c.successful, c.failed
 FROM servers s
 LEFT JOIN server_health h ON h.server_id = s.id
@@ -60,8 +60,9 @@ ON CONFLICT (server_id) DO UPDATE
 SET health_status = EXCLUDED.health_status, checked_at = EXCLUDED.checked_at, latency_ms = EXCLUDED.latency_ms,
     error_message = EXCLUDED.error_message
 
--- name: save_tools
-UPDATE server_health SET tools = $2::jsonb WHERE server_id = $1 AND tools IS DISTINCT FROM $2::jsonb
+-- name: save_offer
+UPDATE server_health SET tools = $2::jsonb, resources = $3::jsonb, prompts = $4::jsonb
+WHERE server_id = $1 AND (tools, resources, prompts) IS DISTINCT FROM ($2::jsonb, $3::jsonb, $4::jsonb)
 
 -- name: executions_page
 SELECT t.id, t.server_id, t.tool_name, t.agent_id, t.conversation_id, t.status, t.error_code, t.error_message,

@@ -8,7 +8,7 @@ import msgspec
 
 from services.mcp_gateway.adapters.registry import server_of
 from services.mcp_gateway.app.reading import CallFilter, CallRow, ServerFilter, ServerRow
-from services.mcp_gateway.app.sightings import Sighting
+from services.mcp_gateway.app.sightings import Listed, Sighting
 from services.mcp_gateway.domain.screening import Finding
 from services.mcp_gateway.limits import MIB, OUTPUT_LISTED_MAX_BYTES, RESULT_MAX_BYTES
 from shared.db.pool import TenantPool
@@ -82,10 +82,10 @@ class Views:
                 seen.error_message,
             )
 
-    async def save_tools(self, scope: TenantScope, server_id: UUID, tools: list[dict[str, Any]]) -> None:
-        encoded = msgspec.json.encode(tools).decode()
+    async def save_offer(self, scope: TenantScope, server_id: UUID, seen: Listed) -> None:
+        encoded = (msgspec.json.encode(each).decode() for each in (seen.tools, seen.resources, seen.prompts))
         async with self._pool.connection(scope) as connection:
-            await connection.execute(_sql.save_tools, server_id, encoded)
+            await connection.execute(_sql.save_offer, server_id, *encoded)
 
 
 def _server_row(row: Any) -> ServerRow:
@@ -96,6 +96,8 @@ def _server_row(row: Any) -> ServerRow:
         latency_ms=row["latency_ms"],
         error_message=row["error_message"],
         tools=msgspec.json.decode(row["tools"]) if row["tools"] else [],
+        resources=msgspec.json.decode(row["resources"]) if row["resources"] else [],
+        prompts=msgspec.json.decode(row["prompts"]) if row["prompts"] else [],
         total=row["total"] or 0,
         successful=row["successful"] or 0,
         failed=row["failed"] or 0,

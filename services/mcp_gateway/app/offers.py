@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 
 from services.mcp_gateway.app.changes import Change
+from services.mcp_gateway.app.listing import PROMPTS, RESOURCES, TEMPLATES, Lists, list_all
 from services.mcp_gateway.app.ports import KnownTool, ServerRequests
 from services.mcp_gateway.domain.offers import Named, Offered, OfferedResource, listed, name_all, template_matches
 from services.mcp_gateway.domain.param_headers import param_headers_of
@@ -19,7 +20,6 @@ from services.mcp_gateway.domain.server import Server
 from services.mcp_gateway.limits import (
     DISCOVER_AT_ONCE,
     OFFER_SECONDS,
-    OFFERED_PAGES_MAX,
     OFFERS_CACHED,
     OFFERS_FRESH_SECONDS,
 )
@@ -91,7 +91,7 @@ class Offers:
 
     async def prompts(self, scope: TenantScope, profile: str | None) -> dict[str, Offered]:
         """Return the prompts by their names here."""
-        found = await self._all(scope, profile, "prompts/list", "prompts", "name")
+        found = await self._all(scope, profile, PROMPTS)
         return {
             name: Offered(name, thing.name, thing.server, listed(thing.what, name))
             for name, thing in name_all(found, prefixed=profile is None).items()
@@ -106,12 +106,12 @@ class Offers:
 
     async def resources(self, scope: TenantScope, profile: str | None) -> list[OfferedResource]:
         """Return the resources; of several with one URI, the first server's."""
-        found = await self._all(scope, profile, "resources/list", "resources", "uri")
+        found = await self._all(scope, profile, RESOURCES)
         return _one_each(found)
 
     async def templates(self, scope: TenantScope, profile: str | None) -> list[OfferedResource]:
         """Return the templates of resources."""
-        found = await self._all(scope, profile, "resources/templates/list", "resourceTemplates", "uriTemplate")
+        found = await self._all(scope, profile, TEMPLATES)
         return _one_each(found)
 
     async def resource_server(self, scope: TenantScope, profile: str | None, uri: str) -> Server:
@@ -146,36 +146,18 @@ class Offers:
             for name, thing in name_all(found, prefixed=profile is None).items()
         }
 
-    async def _all(
-        self, scope: TenantScope, profile: str | None, method: str, key: str, identity: str
-    ) -> list[Named[dict[str, Any]]]:
+    async def _all(self, scope: TenantScope, profile: str | None, lists: Lists) -> list[Named[dict[str, Any]]]:
         kept = self._of(scope.tenant_id, profile)
-        until, found = kept.lists.get(method, (0.0, []))
+        until, found = kept.lists.get(lists.method, (0.0, []))
         if until > time.monotonic():
             return found
-        servers = await self._having(await self._servers_of(scope, profile), method.partition("/")[0])
+        servers = await self._having(await self._servers_of(scope, profile), lists.capability)
 
         async def look(server: Server) -> list[Named[dict[str, Any]]]:
-            return await self._pages(server, method, key, identity)
+            return [Named(server, name, thing) for name, thing in await list_all(self._requests, server, lists)]
 
         found = await _each(servers, look)
-        kept.lists[method] = (time.monotonic() + OFFERS_FRESH_SECONDS, found)
-        return found
-
-    async def _pages(self, server: Server, method: str, key: str, identity: str) -> list[Named[dict[str, Any]]]:
-        found: list[Named[dict[str, Any]]] = []
-        params: dict[str, Any] = {}
-        for _ in range(OFFERED_PAGES_MAX):
-            page = msgspec.json.decode(await self._requests.request(server, method, params, OFFER_SECONDS))
-            things = page.get(key) if isinstance(page, dict) else None
-            for thing in things if isinstance(things, list) else []:
-                name = thing.get(identity) if isinstance(thing, dict) else None
-                if isinstance(name, str):
-                    found.append(Named(server, name, thing))
-            cursor = page.get("nextCursor") if isinstance(page, dict) else None
-            if not isinstance(cursor, str):
-                break
-            params = {"cursor": cursor}
+        kept.lists[lists.method] = (time.monotonic() + OFFERS_FRESH_SECONDS, found)
         return found
 
     async def _having(self, servers: Sequence[Server], capability: str) -> list[Server]:

@@ -21,6 +21,8 @@ class ServerRow(msgspec.Struct, frozen=True):
     latency_ms: float | None
     error_message: str | None
     tools: list[dict[str, Any]]
+    resources: list[str]
+    prompts: list[str]
     total: int
     successful: int
     failed: int

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import logging
 import time
 from collections.abc import Sequence
 from typing import Any, Literal, Protocol
@@ -10,13 +11,17 @@ from uuid import UUID
 import msgspec
 
 from services.mcp_gateway.app.health import Healths
+from services.mcp_gateway.app.listing import PROMPTS, RESOURCES, Lists, list_all
 from services.mcp_gateway.app.policy import Policies
-from services.mcp_gateway.app.ports import Upstreams
+from services.mcp_gateway.app.ports import ServerRequests, Upstreams
 from services.mcp_gateway.app.trust import Trust, VettedTool
+from services.mcp_gateway.domain.rpc import RpcFailed
 from services.mcp_gateway.domain.server import Server
-from services.mcp_gateway.limits import CALL_TEXT_MAX_CHARS, DISCOVER_AT_ONCE, HEALTH_CHECK_SECONDS
+from services.mcp_gateway.limits import CALL_TEXT_MAX_CHARS, DISCOVER_AT_ONCE, HEALTH_CHECK_SECONDS, LISTED_KEPT_MAX
 from shared.errors import PlatformError
 from shared.scope import TenantScope
+
+_log = logging.getLogger(__name__)
 
 
 class Sighting(msgspec.Struct, frozen=True):
@@ -35,6 +40,16 @@ class Offer(msgspec.Struct, frozen=True):
     server: Server
     tools: Sequence[VettedTool]
     error: PlatformError | None = None
+    resources: Sequence[dict[str, Any]] = ()
+    prompts: Sequence[dict[str, Any]] = ()
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """What a server listed, as far as it is kept: tools, URIs of resources, names of prompts."""
+
+    tools: list[dict[str, Any]]
+    resources: list[str]
+    prompts: list[str]
 
 
 class SightingStore(Protocol):
@@ -44,8 +59,8 @@ class SightingStore(Protocol):
         """Keep the last sighting of a server."""
         ...
 
-    async def save_tools(self, scope: TenantScope, server_id: UUID, tools: list[dict[str, Any]]) -> None:
-        """Keep the tools that a server listed."""
+    async def save_offer(self, scope: TenantScope, server_id: UUID, seen: Listed) -> None:
+        """Keep what a server listed."""
         ...
 
 
@@ -53,9 +68,16 @@ class Sightings:
     """Discovery and health checks. Servers are looked at as the rules for the whole tenant have them used."""
 
     def __init__(
-        self, upstreams: Upstreams, trust: Trust, store: SightingStore, policies: Policies, healths: Healths
+        self,
+        upstreams: Upstreams,
+        requests: ServerRequests,
+        trust: Trust,
+        store: SightingStore,
+        policies: Policies,
+        healths: Healths,
     ) -> None:
         self._upstreams = upstreams
+        self._requests = requests
         self._trust = trust
         self._store = store
         self._policies = policies
@@ -63,8 +85,9 @@ class Sightings:
 
     async def discover(self, scope: TenantScope, server: Server) -> Offer:
         """Return what a server offers, starting it if need be. Raises what that raises."""
-        policy = await self._policies.of(scope, server.id)
-        tools = list((await self._trust.tools(scope, policy.used(server))).values())
+        used = (await self._policies.of(scope, server.id)).used(server)
+        tools = list((await self._trust.tools(scope, used)).values())
+        resources, prompts = await self._list(used, RESOURCES), await self._list(used, PROMPTS)
         kept = [
             {
                 "name": _plain(tool.name),
@@ -73,8 +96,20 @@ class Sightings:
             }
             for tool in (vetted.tool for vetted in tools if not vetted.quarantined)
         ]
-        await self._store.save_tools(scope, server.id, kept)
-        return Offer(server, tools)
+        await self._store.save_offer(scope, server.id, Listed(kept, _names(resources), _names(prompts)))
+        return Offer(
+            server, tools, None, [definition for _, definition in resources], [definition for _, definition in prompts]
+        )
+
+    async def _list(self, server: Server, lists: Lists) -> list[tuple[str, dict[str, Any]]]:
+        """Return what a server lists. One that lists badly has its tools all the same."""
+        if lists.capability not in (await self._requests.about(server)).capabilities:
+            return []
+        try:
+            return await list_all(self._requests, server, lists)
+        except (PlatformError, RpcFailed, msgspec.DecodeError, RecursionError) as error:
+            _log.info("%s of %s cannot be had: %s", lists.key, server.definition.slug, error)
+            return []
 
     async def discover_all(self, scope: TenantScope, servers: Sequence[Server]) -> list[Offer]:
         """Return what each server offers; one that fails does not hide the others."""
@@ -122,6 +157,10 @@ class Sightings:
         )
         await self._store.save_health(scope, server.id, seen)
         return seen
+
+
+def _names(listed: Sequence[tuple[str, dict[str, Any]]]) -> list[str]:
+    return [_plain(name)[:CALL_TEXT_MAX_CHARS] for name, _ in listed[:LISTED_KEPT_MAX]]
 
 
 def _plain(text: str) -> str:

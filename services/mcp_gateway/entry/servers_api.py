@@ -224,7 +224,7 @@ def _answered(server: DiscoveredServer) -> bool:
 
 
 def _fresh(server: Server) -> ServerRow:
-    return ServerRow(server, "unknown", None, None, None, [], 0, 0, 0)
+    return ServerRow(server, "unknown", None, None, None, [], [], [], 0, 0, 0)
 
 
 async def _shown(

@@ -127,6 +127,9 @@ class DiscoveredServer(msgspec.Struct, frozen=True):
     error_message: str | None = None
     tools: list[dict[str, Any]] | None = None
     quarantined_tools: list[str] = []
+    available_prompts: list[str] = []
+    resources: list[dict[str, Any]] | None = None
+    prompts: list[dict[str, Any]] | None = None
 
 
 class Discovery(msgspec.Struct, frozen=True):
@@ -237,8 +240,8 @@ def server_view(row: ServerRow) -> ServerView:
         tenant_id=server.tenant_id,
         status=server.status,
         tools=row.tools,
-        resources=[],
-        prompts=[],
+        resources=row.resources,
+        prompts=row.prompts,
         health_status=row.health_status,
         last_health_check=row.checked_at,
         error_message=row.error_message,
@@ -258,11 +261,14 @@ def discovered(offer: Offer, *, full: bool) -> DiscoveredServer:
         server_type=offer.server.definition.server_type,
         status="error" if offer.error else offer.server.status,
         available_tools=[vetted.tool.name for vetted in offer.tools if not vetted.quarantined],
-        available_resources=[],
+        available_resources=[str(resource["uri"]) for resource in offer.resources],
         error_code=offer.error.code if offer.error else None,
         error_message=offer.error.message if offer.error else None,
         tools=[_offered(vetted) for vetted in offer.tools if not vetted.quarantined] if full else None,
         quarantined_tools=[vetted.tool.name for vetted in offer.tools if vetted.quarantined],
+        available_prompts=[str(prompt["name"]) for prompt in offer.prompts],
+        resources=list(offer.resources) if full else None,
+        prompts=list(offer.prompts) if full else None,
     )
 
 

@@ -4,7 +4,7 @@ import asyncio
 import datetime as dt
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -13,7 +13,7 @@ import pytest
 
 from services.mcp_gateway.adapters.health_changes import HealthChanges
 from services.mcp_gateway.app.health import HealthChange
-from services.mcp_gateway.app.sightings import Sighting
+from services.mcp_gateway.app.sightings import Listed, Sighting
 from shared.scope import TenantScope
 from shared.tail.waker import Waker
 from tests.unit.gateway.call_log import CallLog
@@ -42,7 +42,7 @@ class Written:
             raise self.refusals.pop(0)
         self.rows.append((server_id, seen))
 
-    async def save_tools(self, _: TenantScope, __: UUID, ___: list[dict[str, Any]]) -> None: ...
+    async def save_offer(self, _: TenantScope, __: UUID, ___: Listed) -> None: ...
 
     @property
     def statuses(self) -> list[str]:

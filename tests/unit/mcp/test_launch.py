@@ -19,7 +19,8 @@ from services.mcp_gateway.adapters.mcp.launch import (
     bundled,
     environment,
 )
-from services.mcp_gateway.domain.server import Server, ServerConfig, ServerDefinition, ServerType, check_definition
+from services.mcp_gateway.domain.server import Server, ServerConfig, ServerDefinition, ServerType
+from services.mcp_gateway.domain.server_rules import check_definition
 from services.mcp_gateway.errors import CommandNotAllowed, ServerUnavailable
 from shared.errors import Unprocessable
 
