@@ -17,6 +17,15 @@ def new_id() -> UUID:
     return UUID(int=value)
 
 
+def id_of(text: str) -> UUID | None:
+    """Return the id that a text is in its usual form, or None."""
+    try:
+        found = UUID(text)
+    except ValueError:
+        return None
+    return found if str(found) == text.lower() else None
+
+
 def derived_id_at(milliseconds: int, *parts: object) -> UUID:
     """Return the same UUIDv8 for the same time and parts: derived, and in the order of time as a UUIDv7 is.
 

@@ -19,6 +19,7 @@ from services.mcp_gateway.adapters.pins import PostgresPins
 from services.mcp_gateway.adapters.records import CallRecords
 from services.mcp_gateway.adapters.registry import Registry
 from services.mcp_gateway.adapters.routing import RoutedUpstreams
+from services.mcp_gateway.adapters.running_calls import PostgresRunningCalls
 from services.mcp_gateway.adapters.secret_upstreams import SecretUpstreams
 from services.mcp_gateway.adapters.upstreams import PooledUpstreams
 from services.mcp_gateway.adapters.views import Views
@@ -30,6 +31,7 @@ from services.mcp_gateway.app.changes import Change, Changes
 from services.mcp_gateway.app.exposing import Exposing
 from services.mcp_gateway.app.health import Healths
 from services.mcp_gateway.app.health_checks import HealthChecks
+from services.mcp_gateway.app.interrupted import Interrupted
 from services.mcp_gateway.app.offers import Offers, ToolsOf
 from services.mcp_gateway.app.policy import Policies
 from services.mcp_gateway.app.ports import KnownTool
@@ -127,6 +129,8 @@ async def _serve(
 
     rt.work_on(SUBJECT, ToolTasks(calls).do, concurrency=TASKS_HELD_MAX)
     rt.background("mcp health checks", HealthChecks(pooled, sightings).run)
+    interrupted = Interrupted(PostgresRunningCalls(rt.worker_pool), records)
+    rt.background("interrupted calls", partial(lead, rt.worker_pool, "interrupted calls", interrupted.run))
     notices = ToolNotices(rt.client, workflow_tools.changed)
     _expose_workflows(rt, Exposing(exposed, workflow_service, notices.tell))
     _hear_of_changes(rt, forget)
@@ -137,7 +141,9 @@ async def _serve(
     gateway = Gateway(rt.tenants, registry, views, sightings, healths, upstreams, launcher)
     catalogue = Catalogue(PostgresShelf(rt.tenants, rt.waker.wake), known_servers(bundled), launcher)
     parts = Parts(gateway, trust, configs, calls, records, catalogue, profiles)
-    endpoint = make_endpoint(rt, calls, offers, upstreams, changes, profiles, settings.mcp_gateway_public_hosts)
+    endpoint = make_endpoint(
+        rt, calls, offers, upstreams, changes, profiles, policies, settings.mcp_gateway_public_hosts
+    )
 
     async def listen() -> None:
         await workflow_service.listen()

@@ -59,6 +59,17 @@ class Following:
             for key, _, _ in wanted:
                 self._unfollow(key, token)
 
+    def forget(self, key: SessionKey) -> None:
+        """Follow this session no more: its server is another now. Who still wants to hear of it asks anew."""
+        followed = self._followed.pop(key, None)
+        if followed is not None and followed.task is not None:
+            followed.task.cancel()
+
+    @property
+    def followed(self) -> list[SessionKey]:
+        """What is followed now."""
+        return list(self._followed)
+
     def _unfollow(self, key: SessionKey, token: object) -> None:
         followed = self._followed.get(key)
         if followed is None:
@@ -87,4 +98,4 @@ class Following:
             session = await self._session_of(server)
             await session.follow(uris)
         except (PlatformError, RpcFailed, TimeoutError) as error:
-            _log.info("%s does not tell of changes: %s", server.definition.slug, error)
+            _log.info("%s does not tell of changes: %s", server.definition.slug, type(error).__name__)

@@ -10,7 +10,7 @@ import asyncpg
 from services.mcp_gateway.app.health import HealthChange
 from services.mcp_gateway.app.sightings import Sighting, SightingStore
 from services.mcp_gateway.domain.events import CATALOGUE, ServerHealthChanged
-from services.mcp_gateway.limits import CALL_TEXT_MAX_CHARS, HEALTH_CHANGES_WAITING_MAX, RECORD_RETRY_SECONDS
+from services.mcp_gateway.limits import HEALTH_CHANGES_WAITING_MAX, RECORD_RETRY_SECONDS
 from shared.db.outages import DATABASE_AWAY
 from shared.errors import Unavailable
 from shared.eventstore.errors import ConcurrentAppend
@@ -74,7 +74,8 @@ class HealthChanges:
         with suppress(ConcurrentAppend):  # which says: it was written before the connection broke
             await self._log.append([new])
         self._waker.wake()
-        message = change.message.replace("\0", "")[:CALL_TEXT_MAX_CHARS] if change.message else None
+        # The failure's own words may repeat a secret that the server was given: its code says enough.
+        message = f"The last failure was {change.code}." if change.code else None
         seen = Sighting(change.status, change.seen_at, None, message, change.code)
         try:
             await self._store.save_health(TenantScope(change.tenant_id, _ACTOR), change.server_id, seen)

@@ -5,3 +5,10 @@ SELECT record_calls(
     $16::double precision[], $17::double precision[], $18::integer[], $19::uuid[], $20::timestamptz[],
     $21::timestamptz[]
 )
+
+-- name: running
+SELECT tenant_id, id, server_id, tool_name, agent_id, conversation_id, attempt, parent_id, started_at
+FROM tool_executions
+WHERE status = 'running' AND started_at < $1
+ORDER BY started_at
+LIMIT $2

@@ -26,7 +26,7 @@ from shared.db.pool import TenantPool
 from shared.db.queries import load_queries
 from shared.errors import Conflict, NotFound, PreconditionFailed
 from shared.eventstore.postgres import append_in
-from shared.ids import new_id
+from shared.ids import id_of, new_id
 from shared.scope import TenantScope
 
 _sql = load_queries(Path(__file__).parent / "registry.sql")
@@ -70,7 +70,7 @@ class Registry:
         with as_unavailable():
             await self.furnish(scope)
             async with self._pool.connection(scope) as connection:
-                row = await connection.fetchrow(_sql.find, _as_id(reference), reference)
+                row = await connection.fetchrow(_sql.find, id_of(reference), reference)
         if row is None:
             raise NotFound(f"There is no MCP server {reference[:80]!r}.")
         return server_of(row)
@@ -185,13 +185,6 @@ class Registry:
 
 def _json(definition: ServerDefinition) -> str:
     return msgspec.json.encode(definition).decode()
-
-
-def _as_id(reference: str) -> UUID | None:
-    try:
-        return UUID(reference)
-    except ValueError:
-        return None
 
 
 def _slug_taken(definition: ServerDefinition) -> SlugTaken:

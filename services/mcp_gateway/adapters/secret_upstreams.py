@@ -16,6 +16,7 @@ from services.mcp_gateway.adapters.mcp.place import SessionState
 from services.mcp_gateway.adapters.upstreams import PooledUpstreams
 from services.mcp_gateway.app.ports import Caller, KnownTool, ServerFacts, ToolAnswer
 from services.mcp_gateway.app.relay import Client, Relay
+from services.mcp_gateway.domain.rpc import RpcError, RpcFailed
 from services.mcp_gateway.domain.server import Server
 from services.mcp_gateway.domain.server_secrets import filled, secret_texts
 from services.mcp_gateway.limits import SESSIONS_MAX
@@ -87,8 +88,11 @@ class SecretUpstreams:
     ) -> msgspec.Raw:
         """Return the result of a request as the server wrote it."""
         resolved, redaction = await self._resolved(server)
-        with redaction:
-            return await self._upstreams.request(resolved, method, params, seconds, relay)
+        try:
+            with redaction:
+                return await self._upstreams.request(resolved, method, params, seconds, relay)
+        except RpcFailed as failure:
+            raise _cleaned(failure, redaction) from None
 
     async def follow(self, wanted: Sequence[tuple[Server, frozenset[str]]]) -> None:
         """Have servers tell of changes until cancelled; those whose secrets cannot be had now do not."""
@@ -105,8 +109,11 @@ class SecretUpstreams:
         await self._upstreams.leave(tenant_id, client)
 
     async def probe(self, server: Server, seconds: float) -> bool:
-        """Ask a session that lives for a sign of life. It is known under the values that it was started with."""
-        return await self._upstreams.probe(server, seconds)
+        """Ask a session that lives for a sign of life. `server` has the values that it was started with."""
+        known = (one for key, one in self._known.items() if key[:3] == _definition(server)[:3])
+        used = (one.redaction for one in known if one.server is not None and one.server.identity == server.identity)
+        with next(used, NOTHING_SECRET):
+            return await self._upstreams.probe(server, seconds)
 
     async def ping(self, server: Server, seconds: float) -> None:
         """Ask for a sign of life."""
@@ -165,6 +172,11 @@ class SecretUpstreams:
         task = asyncio.create_task(work)
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
+
+
+def _cleaned(failure: RpcFailed, redaction: Redaction) -> RpcFailed:
+    error = failure.error
+    return RpcFailed(RpcError(error.code, redaction.text(error.message), redaction.data(error.data)))
 
 
 def _definition(server: Server) -> _Definition:

@@ -21,7 +21,7 @@ from services.mcp_gateway.app.ports import Caller, KnownTool, ServerFacts, ToolA
 from services.mcp_gateway.app.relay import Client, Relay
 from services.mcp_gateway.domain.rpc import METHOD_NOT_FOUND
 from services.mcp_gateway.domain.server import Server
-from services.mcp_gateway.errors import ProtocolViolation, ServerUnavailable
+from services.mcp_gateway.errors import ProtocolViolation, ServerBusy, ServerUnavailable
 from services.mcp_gateway.limits import SESSIONS_MAX, TOOLS_FRESH_SECONDS
 from shared.errors import PlatformError
 
@@ -76,8 +76,8 @@ class PooledUpstreams:
     ) -> ToolAnswer:
         """Call a tool once, unless its server is left alone because it failed."""
         with self._healths.call(server, seconds) as latencies:
-            session = await self._session_for(server, relay)
-            result = await session.call_tool(tool, arguments, timeout=seconds, relay=relay)
+            session, left = await self._in_time(server, relay, seconds)
+            result = await session.call_tool(tool, arguments, timeout=left, relay=relay)
             latencies.add(result.duration_ms)
         return ToolAnswer(
             result.content, result.structured, result.is_error, result.duration_ms, result.raw, result.input_required
@@ -96,8 +96,8 @@ class PooledUpstreams:
     ) -> msgspec.Raw:
         """Return the result of a request as the server wrote it."""
         with self._healths.call(server, seconds):
-            session = await self._session_for(server, relay)
-            return await session.request(method, params, timeout=seconds, relay=relay)
+            session, left = await self._in_time(server, relay, seconds)
+            return await session.request(method, params, timeout=left, relay=relay)
 
     async def ping(self, server: Server, seconds: float) -> None:
         """Ask for a sign of life, starting the server if it does not run."""
@@ -131,6 +131,8 @@ class PooledUpstreams:
     async def forget(self, server: Server) -> None:
         """End the sessions of this definition: it was changed or removed, or what configs override of it."""
         self._healths.forget(server)
+        for key in [key for key in self._following.followed if _of_server(key, server)]:
+            self._following.forget(key)
         for key in [key for key in self._known if _of_server(key, server)]:
             del self._known[key]
         keys = [state.key for state in self.pool.states() if _of_server(state.key, server)]
@@ -139,6 +141,7 @@ class PooledUpstreams:
     async def release(self, server: Server) -> None:
         """End the sessions of this very identity: its values are others now."""
         wanted = _key(server)
+        self._following.forget(wanted)
         for key in [key for key in self._known if msgspec.structs.replace(key, client="") == wanted]:
             del self._known[key]
         await self.pool.evict(wanted)
@@ -163,12 +166,26 @@ class PooledUpstreams:
 
     async def leave(self, tenant_id: UUID, client: Client) -> None:
         """End the sessions that were opened for this client alone."""
-        if client.session:
+        if client.session and client.place:  # the others share the session that it had
             await self.pool.evict_client(tenant_id, client.place)
 
     async def _session_of(self, server: Server) -> PooledSession:
         key = _key(server)
         return await self._session(key, self._of(key, server))
+
+    async def _in_time(self, server: Server, relay: Relay | None, seconds: float) -> tuple[PooledSession, float]:
+        """Return the session that a call needs, and what is left of the call's seconds then.
+
+        Raises `ServerBusy` when none is: nothing was sent, and the server goes on to start.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        try:
+            async with asyncio.timeout(seconds):
+                session = await self._session_for(server, relay)
+        except TimeoutError as error:
+            raise ServerBusy(f"The server was not ready within {seconds:g} s.", retry_after=1.0) from error
+        return session, max(0.001, until - loop.time())
 
     async def _session_for(self, server: Server, relay: Relay | None) -> PooledSession:
         client = None if relay is None else relay.client
@@ -208,7 +225,7 @@ class PooledUpstreams:
             return
         known = self._known.get(msgspec.structs.replace(key, client=""))
         if known is not None and change.kind == "tools" and change.uri is None:
-            known.tools = None
+            known.tools = None  # of the session that all share, whichever heard of it
         self._on_change(key.tenant_id, change)
 
 

@@ -54,6 +54,7 @@ from services.mcp_gateway.errors import (
     ResultFlagged,
     ResultTooLarge,
     ServerDisabled,
+    ToolCancelled,
     ToolError,
     ToolInterrupted,
     ToolNotFound,
@@ -70,7 +71,6 @@ from shared.secrets.source import SecretSource
 
 _log = logging.getLogger(__name__)
 _NEEDS_CLIENT = CallFailure("tool_error", "The tool wants to ask an MCP client first, and none is behind this call.")
-_CANCELLED = CallFailure("tool_cancelled", "The caller took the call back while it ran.")
 T = TypeVar("T")
 
 
@@ -127,13 +127,13 @@ class ToolCalls:
             try:
                 outcome = await self._call_repeatedly(scope, call)
             except asyncio.CancelledError:
-                self._record_whole(scope, call, call.failed(_CANCELLED), tool.definition_hash)
+                self._record_whole(scope, call, call.failed(_cancelled()), tool.definition_hash)
                 raise
             self._record_whole(scope, call, outcome, tool.definition_hash)
             return outcome
         begun = call.requested(tool.definition_hash)
         try:
-            await self._records.write(unit(scope, request, server, call.started_at, [(1, begun)], None))
+            await self._begin(scope, call, unit(scope, request, server.id, call.started_at, [(1, begun)], None))
         except ConcurrentAppend:
             earlier = await (self._recorded if tool.resumes else self._earlier)(scope, call)
             if earlier is not None:
@@ -141,11 +141,25 @@ class ToolCalls:
         try:
             outcome = await self._call(scope, call, call.tool_seconds)
         except asyncio.CancelledError:
-            self._records.write_later(self._end_of(scope, call, call.failed(as_sent(_CANCELLED))))
+            self._records.write_later(self._end_of(scope, call, call.failed(as_sent(_cancelled()))))
             raise
         if outcome.failure is not None:
             outcome = msgspec.structs.replace(outcome, failure=as_sent(outcome.failure))
         return await self._end(scope, call, outcome)
+
+    async def _begin(self, scope: TenantScope, call: "_Call", begun: CallUnit) -> None:
+        """Write the beginning. A caller that goes away meanwhile does not stop that, so the end has to follow it."""
+        writing = asyncio.ensure_future(self._records.write(begun))
+
+        def end(written: "asyncio.Future[int]") -> None:
+            if not written.cancelled() and written.exception() is None:
+                self._records.write_later(self._end_of(scope, call, call.failed(_cancelled())))
+
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            writing.add_done_callback(end)
+            raise
 
     async def _accept(self, scope: TenantScope, call: "_Call") -> KnownTool:
         request, server = call.request, call.server
@@ -255,7 +269,8 @@ class ToolCalls:
 
     @staticmethod
     def _answered(call: "_Call", answer: ToolAnswer) -> CallOutcome:
-        call.findings = screen_result(answer.content, answer.structured)
+        asked = msgspec.json.decode(answer.raw) if answer.input_required and answer.raw is not None else None
+        call.findings = screen_result(answer.content, answer.structured if asked is None else asked)
         if call.blocks_result:
             return call.failed(_failure_of(_flagged(call)), answer.duration_ms)
         call.answer = answer
@@ -305,12 +320,12 @@ class ToolCalls:
 
     @staticmethod
     def _end_of(scope: TenantScope, call: "_Call", outcome: CallOutcome) -> CallUnit:
-        return unit(scope, call.request, call.server, call.started_at, [(2, ended(outcome))], outcome)
+        return unit(scope, call.request, call.server.id, call.started_at, [(2, ended(outcome))], outcome)
 
     @staticmethod
     def _whole(scope: TenantScope, call: "_Call", outcome: CallOutcome, digest: str | None) -> CallUnit:
         events = [(1, call.requested(digest)), (2, ended(outcome))]
-        return unit(scope, call.request, call.server, call.started_at, events, outcome)
+        return unit(scope, call.request, call.server.id, call.started_at, events, outcome)
 
 
 class _Call:
@@ -391,6 +406,10 @@ def _flagged(call: _Call) -> ResultFlagged:
     found = sorted({finding.rule for finding in call.findings})
     message = f"The result of {call.request.tool_name!r} holds text that speaks to the model: {', '.join(found)}."
     return ResultFlagged(message, details={"rules": found})
+
+
+def _cancelled() -> CallFailure:
+    return _failure_of(ToolCancelled("The caller took the call back while it ran."))
 
 
 def _failure_of(error: PlatformError) -> CallFailure:

@@ -25,6 +25,7 @@ class Changes:
 
     def __init__(self) -> None:
         self._listeners: dict[UUID, set[Listener]] = {}
+        self._upkeep: dict[UUID, list[Callable[[], None]]] = {}
         self._first: list[Callable[[UUID, Change], None]] = []
 
     def listen_to_all(self, listener: Callable[[UUID, Change], None]) -> None:
@@ -47,11 +48,26 @@ class Changes:
 
         return stop
 
+    def listen_for_upkeep(self, tenant_id: UUID, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call a listener when any list changed, without counting it among those who listen for a client."""
+        listeners = self._upkeep.setdefault(tenant_id, [])
+        listeners.append(listener)
+
+        def stop() -> None:
+            listeners.remove(listener)
+            if not listeners and self._upkeep.get(tenant_id) is listeners:
+                del self._upkeep[tenant_id]
+
+        return stop
+
     def tell(self, tenant_id: UUID, *changes: Change) -> None:
         """Something changed."""
         for first in self._first:
             for change in changes:
                 first(tenant_id, change)
+        if any(change.uri is None for change in changes):
+            for keeper in list(self._upkeep.get(tenant_id, ())):
+                keeper()
         for listener in list(self._listeners.get(tenant_id, ())):
             for change in changes:
                 listener(change)

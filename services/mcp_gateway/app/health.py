@@ -29,7 +29,6 @@ class HealthChange(msgspec.Struct, frozen=True):
     status: Status
     before: Status
     code: str | None
-    message: str | None
     seen_at: dt.datetime
     stream: UUID
     version: int
@@ -186,7 +185,6 @@ class Healths:
                 status=standing.status,
                 before=before,
                 code=failure.code if failure is not None else None,
-                message=failure.message if failure is not None else None,
                 seen_at=dt.datetime.now(dt.UTC),
                 stream=standing.stream,
                 version=standing.version,

@@ -18,6 +18,7 @@ from services.mcp_gateway.limits import (
     SERVERS_PER_TENANT_MAX,
 )
 from shared.errors import NotFound
+from shared.ids import id_of
 from shared.scope import TenantScope
 
 
@@ -41,19 +42,23 @@ class Profiles:
         self._reads = reads
         self._policies = policies
         self._kept: dict[UUID, dict[str | None, tuple[float, Shown]]] = {}
+        self._forgotten = 0
 
     def forget(self, tenant_id: UUID) -> None:
-        """Look a tenant's servers and configs up anew."""
+        """Look a tenant's servers and configs up anew. What is being read now is not kept."""
         self._kept.pop(tenant_id, None)
+        self._forgotten += 1
 
     async def resolve(self, scope: TenantScope, profile: str | None) -> Shown:
         """Return what a profile shows, in the order of registration. Raises `NotFound` for an unknown one."""
         of_tenant = self._kept.get(scope.tenant_id, {})
         until, shown = of_tenant.get(profile, (0.0, None))
-        now = time.monotonic()
+        now, forgotten = time.monotonic(), self._forgotten
         if shown is not None and until > now:
             return shown
         shown = await self._look(scope, profile)
+        if self._forgotten != forgotten:
+            return shown
         if len(self._kept) >= OFFERS_CACHED:
             self._kept.clear()
         of_tenant = self._kept.setdefault(scope.tenant_id, {})
@@ -79,7 +84,7 @@ class Profiles:
         named = set(await self._policies.profile_servers(scope, profile))
         if named:
             return await self._shown(scope, [s for s in servers if s.id in named], profile=profile)
-        agent_id = _as_id(profile)
+        agent_id = id_of(profile)
         if agent_id is not None:
             return await self._shown(scope, servers, agent_id=agent_id)
         own = [server for server in servers if server.definition.slug == profile]
@@ -97,10 +102,3 @@ class Profiles:
         policies = {server.id: await self._policies.of(scope, server.id, agent_id, profile) for server in servers}
         used = [policies[server.id].used(server) for server in servers if policies[server.id].enabled]
         return Shown(used, policies, agent_id, profile)
-
-
-def _as_id(profile: str) -> UUID | None:
-    try:
-        return UUID(profile)
-    except ValueError:
-        return None

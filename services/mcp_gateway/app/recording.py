@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -77,7 +78,7 @@ def ended(outcome: CallOutcome) -> ToolCallCompleted | ToolCallFailed:
 def unit(
     scope: TenantScope,
     request: CallRequest,
-    server: Server,
+    server_id: UUID,
     at: dt.datetime,
     events: Sequence[tuple[int, DomainEvent]],
     outcome: CallOutcome | None,
@@ -100,7 +101,7 @@ def unit(
     row: tuple[Any, ...] = (
         scope.tenant_id,
         request.id,
-        server.id,
+        server_id,
         request.tool_name,
         request.agent_id,
         request.conversation_id,

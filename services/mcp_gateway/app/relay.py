@@ -14,12 +14,14 @@ ASKED = {"elicitation/create": "elicitation", "sampling/createMessage": "samplin
 class Client(msgspec.Struct, frozen=True):
     """An MCP client, as far as the servers that it reaches have to know it.
 
-    `session` names its handshake-era session; it is empty in the modern era, where each request stands alone.
+    `session` names its handshake-era session; it is empty in the modern era, where each request stands alone. `owner`
+    is who acts through it.
     """
 
     era: Era
     capabilities: dict[str, Any] = {}
     session: str = ""
+    owner: str = ""
 
     @property
     def told(self) -> dict[str, Any]:
@@ -35,11 +37,11 @@ class Client(msgspec.Struct, frozen=True):
     def place(self) -> str:
         """Name the kind of session that this client's calls need; empty is the one that all share.
 
-        A handshake-era server learns at the beginning of a session what it may ask: so whoever can be asked has a
-        session of its own.
+        A handshake-era server learns at the beginning of a session what it may ask, and what it asks need not say
+        whom: so whoever can be asked has a session of its own.
         """
         asked = ",".join(sorted(self.asked_for))
-        return f"{self.era}:{asked}:{self.session}" if asked else ""
+        return f"{self.era}:{asked}:{self.session or self.owner}" if asked else ""
 
 
 class Relay(Protocol):

@@ -89,7 +89,7 @@ class Trust:
         self._upstreams = upstreams
         self._store = store
         self._observe = observe
-        self._kept: dict[UUID, dict[UUID, _Kept]] = {}
+        self._kept: dict[UUID, dict[tuple[UUID, str], _Kept]] = {}
         self._offered: dict[UUID, dict[UUID, tuple[float, list[KnownTool]]]] = {}
         self._current: dict[UUID, object] = {}
         self._turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
@@ -199,15 +199,15 @@ class Trust:
         return self._keep(server, _Kept(listing, server.stream_version, tools, not put_off), current)
 
     def _keep(self, server: Server, kept: _Kept, current: object | None) -> _Kept:
-        self._kept.get(server.tenant_id, {}).pop(server.id, None)
+        self._kept.get(server.tenant_id, {}).pop(_way(server), None)
         if kept.final and (current is None or self._current.get(server.tenant_id) is current):
             self._make_room()
-            self._kept.setdefault(server.tenant_id, {})[server.id] = kept
+            self._kept.setdefault(server.tenant_id, {})[_way(server)] = kept
         return kept
 
     def _of(self, server: Server) -> _Kept | None:
         tenant = self._kept.get(server.tenant_id)
-        return None if tenant is None else tenant.get(server.id)
+        return None if tenant is None else tenant.get(_way(server))
 
     def _now(self, tenant_id: UUID) -> object:
         """Return a mark that lasts until the tenant's pins are forgotten: what was read before is not kept after."""
@@ -223,6 +223,11 @@ class Trust:
     def _tell(self, events: Sequence[PinEvent]) -> None:
         for event in events:
             self._observe(event)
+
+
+def _way(server: Server) -> tuple[UUID, str]:
+    """Name what a listing is of: under configs that override something, a server may list otherwise."""
+    return server.id, server.identity
 
 
 async def _screened(listing: Sequence[Listed], pins: Pins) -> dict[str, tuple[Finding, ...]]:

@@ -162,7 +162,7 @@ class Door:
         )
         offers = Offers(self._servers, self._tools, self.upstream)
         self.changes.listen_to_all(offers.forget)
-        methods = Methods(offers, self.upstream, CallTool(offers, self, calls))  # type: ignore[arg-type]
+        methods = Methods(offers, self.upstream, CallTool(offers, self, calls), self.changes, self, Policies(self))  # type: ignore[arg-type]
         self.modern = ModernEra(methods, self.changes, self.held)
         self.handshake = HandshakeEra(methods, self.changes, self.sessions)
         self.endpoint = McpEndpoint(Verifier(Keys()), self._known, self.modern, self.handshake, hosts)

@@ -24,7 +24,7 @@ SERVER, STREAM = uuid4(), uuid4()
 
 def change(version: int, status: Literal["healthy", "unhealthy"], stream: UUID = STREAM) -> HealthChange:
     before: Literal["healthy", "unhealthy"] = "healthy" if status == "unhealthy" else "unhealthy"
-    return HealthChange(TENANT, SERVER, status, before, "server_died", "It\0ended.", NOW, stream, version)
+    return HealthChange(TENANT, SERVER, status, before, "server_died", NOW, stream, version)
 
 
 class Written:
@@ -74,7 +74,7 @@ async def test_changes_are_written_in_their_order() -> None:
         written.changes.announce(change(2, "healthy"))
         await written.rows_are(2)
     assert written.statuses == written.observed == ["unhealthy", "healthy"]
-    assert written.rows[0][1].error_message == "Itended."
+    assert written.rows[0][1].error_message == "The last failure was server_died."
     events = (await written.log.read_streams([STREAM]))[STREAM]
     assert [(event.version, event.type) for event in events] == [
         (1, "mcp.server-health-changed.v1"),

@@ -144,7 +144,7 @@ async def test_a_task_that_was_begun_by_a_gateway_that_died_is_not_refused_as_ne
     id_ = derived_id("tool-call", task_id_of(execution, "step", 1))
     request = CallRequest(id_, "s", ACTS, {}, task_id="t")
     begun = requested(request, gateway.server, "hash", NOW)
-    await gateway.records.write(unit(SCOPE, request, gateway.server, NOW, [(1, begun)], None))
+    await gateway.records.write(unit(SCOPE, request, gateway.server.id, NOW, [(1, begun)], None))
     gateway.upstream.start_failure = ServerUnavailable("Not now.")
     for _ in range(2):
         result = await gateway.do(ACTS, execution=execution)
@@ -253,7 +253,7 @@ async def test_an_end_that_somebody_else_recorded_first_is_the_end() -> None:
     def answer() -> dict[str, Any]:
         interrupted = CallFailure("tool_interrupted", "…")
         outcome = CallOutcome(request.id, gateway.server.id, ACTS, NOW, NOW, 1.0, failure=interrupted)
-        gateway.records.write_later(unit(SCOPE, request, gateway.server, NOW, [(2, ended(outcome))], outcome))
+        gateway.records.write_later(unit(SCOPE, request, gateway.server.id, NOW, [(2, ended(outcome))], outcome))
         return {"done": True}
 
     gateway.upstream.answer = answer
@@ -299,7 +299,7 @@ async def test_only_what_resumes_is_called_again_after_an_interruption(
     gateway.upstream.describes(msgspec.structs.replace(listed(ACTS), resumes=resumes))
     request = CallRequest(call_id, "s", ACTS, {})
     begun = requested(request, gateway.server, "hash", NOW)
-    await gateway.records.write(unit(SCOPE, request, gateway.server, NOW, [(1, begun)], None))
+    await gateway.records.write(unit(SCOPE, request, gateway.server.id, NOW, [(1, begun)], None))
     outcome = await gateway.execute(ACTS, id=call_id)
     assert (outcome.failure.code if outcome.failure else None, len(gateway.upstream.calls)) == (code, calls)
     again = await gateway.execute(ACTS, id=call_id)

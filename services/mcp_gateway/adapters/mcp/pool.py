@@ -73,9 +73,11 @@ class PooledSession:
         timeout: float,  # noqa: ASYNC109 - as above
         relay: Relay | None = None,
     ) -> Raw:
-        """As `Session.request`."""
+        """As `Session.request`, and raises `ServerBusy` as `call_tool`."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
         async with self._pool.turn(self._place, timeout) as session:
-            return await session.request(method, params, timeout=timeout, relay=relay)
+            return await session.request(method, params, timeout=max(0.001, deadline - loop.time()), relay=relay)
 
     async def follow(self, uris: frozenset[str]) -> None:
         """As `Session.follow`. It takes no turn from calls, and does not keep the session from being idle."""
@@ -158,7 +160,9 @@ class SessionPool:
             await asyncio.shield(asyncio.gather(*(self._drop(place) for place in gone)))
 
     async def evict_client(self, tenant_id: UUID, client: str) -> None:
-        """Forget the sessions that were opened for one client."""
+        """Forget the sessions that were opened for one client; those that all share are nobody's to end."""
+        if not client:
+            return
         for key, place in list(self._places.items()):
             if key.tenant_id == tenant_id and key.client == client:
                 self._drop(place)

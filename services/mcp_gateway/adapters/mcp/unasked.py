@@ -121,10 +121,15 @@ class Unasked:
             task.add_done_callback(lambda _: self._asks.pop(asked_id, None))
 
     def _sole(self) -> Relay | None:
-        """The client's latest request that runs, or on a wire that several clients share, nobody's."""
+        """The request that what is tied to none is taken to be of; on a wire that several clients share, none.
+
+        In the handshake era all of them are one session's, whose client hears it on the latest. In the modern one each
+        stands alone, so there has to be no other.
+        """
         if not self._one_client or not self._relays:
             return None
-        return next(reversed(self._relays.values()))
+        latest = next(reversed(self._relays.values()))
+        return latest if latest.client.era == "handshake" or len(self._relays) == 1 else None
 
     async def _ask(self, asked_id: int | str, method: str, params: Any, relay: Relay) -> None:
         try:

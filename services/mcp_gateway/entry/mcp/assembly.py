@@ -3,6 +3,7 @@
 from services.mcp_gateway.app.calls import ToolCalls
 from services.mcp_gateway.app.changes import Changes
 from services.mcp_gateway.app.offers import Offers
+from services.mcp_gateway.app.policy import Policies
 from services.mcp_gateway.app.ports import ServerRequests
 from services.mcp_gateway.app.profiles import Profiles
 from services.mcp_gateway.entry.mcp.endpoint import McpEndpoint, keep_sessions
@@ -22,10 +23,11 @@ def make_endpoint(
     requests: ServerRequests,
     changes: Changes,
     profiles: Profiles,
+    policies: Policies,
     hosts: str,
 ) -> McpEndpoint:
     """Return the application for `/mcp`, with its background work."""
-    methods = Methods(offers, requests, CallTool(offers, profiles, calls))
+    methods = Methods(offers, requests, CallTool(offers, profiles, calls), changes, profiles, policies)
     sessions, held = Sessions(), HeldCalls()
     modern = ModernEra(methods, changes, held)
     handshake = HandshakeEra(methods, changes, sessions)

@@ -3,11 +3,11 @@
 import asyncio
 from collections import deque
 
-from services.mcp_gateway.limits import MCP_STREAM_FRAMES_MAX
+from services.mcp_gateway.limits import MCP_STREAM_FRAMES_MAX, MCP_STREAM_MAX_BYTES
 
 
 class Frames:
-    """Messages in their order, each with a number. Of more than the bound, the oldest are dropped.
+    """Messages in their order, each with a number. Above the bounds on number and bytes, the oldest are dropped.
 
     With a `name`, each has an id by which a stream can be resumed (streamable HTTP, resumability).
     """
@@ -17,6 +17,7 @@ class Frames:
         self.ended = False
         self._frames: deque[bytes] = deque()
         self._dropped = 0
+        self._size = 0
         self._news = asyncio.Event()
         self._first: asyncio.Future[None] | None = None
 
@@ -28,8 +29,11 @@ class Frames:
     def put(self, message: bytes) -> None:
         """Say something. Never waits."""
         self._frames.append(message)
-        if len(self._frames) > MCP_STREAM_FRAMES_MAX:
-            self._frames.popleft()
+        self._size += len(message)
+        while len(self._frames) > 1 and (
+            len(self._frames) > MCP_STREAM_FRAMES_MAX or self._size > MCP_STREAM_MAX_BYTES
+        ):
+            self._size -= len(self._frames.popleft())
             self._dropped += 1
         self._news.set()
         if self._first is not None and not self._first.done():

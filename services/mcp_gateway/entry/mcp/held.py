@@ -18,7 +18,7 @@ from services.mcp_gateway.entry.mcp.frames import Frames
 from services.mcp_gateway.entry.mcp.inbound import Inbound
 from services.mcp_gateway.entry.mcp.methods import Method
 from services.mcp_gateway.entry.mcp.relays import FrameRelay
-from services.mcp_gateway.limits import MCP_ASK_SECONDS, MCP_HELD_MAX
+from services.mcp_gateway.limits import MCP_ASK_SECONDS, MCP_HELD_MAX, MCP_HELD_PER_TENANT_MAX
 
 _PREFIX = "held:"
 _KEY = "input"
@@ -29,7 +29,7 @@ class _Held:
 
     work: asyncio.Task[Any]
 
-    def __init__(self, owner: tuple[UUID, str], what: dict[str, Any]) -> None:
+    def __init__(self, owner: tuple[UUID, str, str | None], what: dict[str, Any]) -> None:
         self.owner = owner
         self.what = what
         self.relay: FrameRelay | None = None
@@ -84,7 +84,8 @@ class HeldCalls:
         return self._hold(held, method, params)
 
     def _hold(self, held: _Held, method: str, params: Any) -> dict[str, Any]:
-        if len(self._held) >= MCP_HELD_MAX:
+        of_tenant = sum(other.owner[0] == held.owner[0] for other in self._held.values())
+        if len(self._held) >= MCP_HELD_MAX or of_tenant >= MCP_HELD_PER_TENANT_MAX:
             held.work.cancel()
             raise refused(INTERNAL_ERROR, "Too many calls wait for their clients")
         state = _PREFIX + secrets.token_urlsafe(24)
@@ -99,10 +100,11 @@ class HeldCalls:
             raise refused(INVALID_PARAMS, "There is no such `requestState`: call without it")
         answers = inbound.params.get("inputResponses")
         answer = answers.get(_KEY) if isinstance(answers, dict) else None
-        if not isinstance(answer, dict) or held.waiting is None or held.waiting.done():
+        if not isinstance(answer, dict):
             raise refused(INVALID_PARAMS, f"`inputResponses` has to answer {_KEY!r}")
         del self._held[state]
-        held.waiting.set_result(answer)
+        if held.waiting is not None and not held.waiting.done():  # else the server waits no more: the call goes on
+            held.waiting.set_result(answer)
         return held
 
 
@@ -110,8 +112,8 @@ async def _call(method: Method, inbound: Inbound) -> Any:
     return await method(inbound)
 
 
-def _owner(inbound: Inbound) -> tuple[UUID, str]:
-    return inbound.scope.tenant_id, inbound.scope.actor
+def _owner(inbound: Inbound) -> tuple[UUID, str, str | None]:
+    return inbound.scope.tenant_id, inbound.scope.actor, inbound.profile
 
 
 def _what(inbound: Inbound) -> dict[str, Any]:

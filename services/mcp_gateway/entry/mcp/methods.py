@@ -1,17 +1,26 @@
 """What the endpoint answers to each method, whatever the era and the transport."""
 
+import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
+from services.mcp_gateway.app.changes import Changes
 from services.mcp_gateway.app.offers import Offers
+from services.mcp_gateway.app.policy import Policies
 from services.mcp_gateway.app.ports import ServerRequests
+from services.mcp_gateway.app.profiles import Profiles
+from services.mcp_gateway.domain.policy import OPEN_POLICY
 from services.mcp_gateway.domain.rpc import INVALID_PARAMS, METHOD_NOT_FOUND, RpcFailed, refused
 from services.mcp_gateway.domain.server import Server
 from services.mcp_gateway.entry.mcp.inbound import Inbound
 from services.mcp_gateway.entry.mcp.tool_calls import CallTool
 from services.mcp_gateway.entry.mcp.wire import in_era
-from services.mcp_gateway.limits import MCP_CALL_SECONDS, MCP_LIST_TTL_MS
+from services.mcp_gateway.limits import FOLLOW_PAUSE_SECONDS, MCP_CALL_SECONDS, MCP_LIST_TTL_MS
+from shared.errors import PlatformError
+
+_log = logging.getLogger(__name__)
 
 CAPABILITIES: dict[str, Any] = {
     "tools": {"listChanged": True},
@@ -27,8 +36,19 @@ Method = Callable[[Inbound], Awaitable[Any]]
 class Methods:
     """Answers requests. Results are objects or, as a server wrote them, `Raw`."""
 
-    def __init__(self, offers: Offers, requests: ServerRequests, call_tool: CallTool) -> None:
+    def __init__(
+        self,
+        offers: Offers,
+        requests: ServerRequests,
+        call_tool: CallTool,
+        changes: Changes,
+        profiles: Profiles,
+        policies: Policies,
+    ) -> None:
         self._offers = offers
+        self._changes = changes
+        self._profiles = profiles
+        self._policies = policies
         self._requests = requests
         self._methods: dict[str, Method] = {
             "tools/call": call_tool,
@@ -49,9 +69,17 @@ class Methods:
         return await method(inbound)
 
     async def forward(self, inbound: Inbound, server: Server, params: dict[str, Any]) -> Any:
-        """Ask a server, and return its result as clients of the era read it."""
+        """Ask a server, and return its result as clients of the era read it.
+
+        What configs say of its time and rate holds here as for tools.
+        """
+        shown = await self._profiles.resolve(inbound.scope, inbound.profile)
+        policy = shown.policies.get(server.id, OPEN_POLICY)
+        self._policies.admit(inbound.scope, policy)
+        named = (policy.timeout_seconds, server.definition.config.timeout_seconds)
+        seconds = min([MCP_CALL_SECONDS, *(each for each in named if each is not None)])
         try:
-            raw = await self._requests.request(server, inbound.method, params, MCP_CALL_SECONDS, inbound.relay)
+            raw = await self._requests.request(server, inbound.method, params, seconds, inbound.relay)
         except RpcFailed as failure:
             if inbound.modern and failure.error.code == _OLD_NOT_FOUND:
                 raise refused(INVALID_PARAMS, failure.error.message, {"uri": params.get("uri")}) from failure
@@ -63,13 +91,43 @@ class Methods:
         return await self._offers.resource_server(inbound.scope, inbound.profile, text_of(inbound.params, "uri"))
 
     async def follow(self, inbound: Inbound, uris: set[str]) -> None:
-        """Have servers tell of what changes for as long as this runs: of their lists, and of these resources."""
-        servers = await self._offers.servers(inbound.scope, inbound.profile)
+        """Have servers tell of what changes for as long as this runs: of their lists, and of these resources.
+
+        Which servers these are is looked at again after each change, since one of them may be gone or another.
+        """
+        changed = asyncio.Event()
+        stop = self._changes.listen_for_upkeep(inbound.scope.tenant_id, changed.set)
+        following: asyncio.Task[None] | None = None
+        try:
+            while True:
+                changed.clear()
+                wanted = await self._wanted(inbound, uris)
+                former, following = following, asyncio.create_task(self._requests.follow(wanted))
+                await asyncio.sleep(0)  # the new one begins before the former ends: what both follow goes on
+                if former is not None:
+                    former.cancel()
+                await changed.wait()
+                await asyncio.sleep(FOLLOW_PAUSE_SECONDS)
+        finally:
+            stop()
+            if following is not None:
+                following.cancel()
+
+    async def _wanted(self, inbound: Inbound, uris: set[str]) -> list[tuple[Server, frozenset[str]]]:
+        """Say what to follow of which server. A URI that is nobody's, and what cannot be known now, is left out."""
+        try:
+            servers = await self._offers.servers(inbound.scope, inbound.profile)
+        except PlatformError as error:
+            _log.info("nothing is followed for now: %s", error.message)
+            return []
         wanted: dict[UUID, set[str]] = {server.id: set() for server in servers}
         for uri in sorted(uris):
-            owner = await self._offers.resource_server(inbound.scope, inbound.profile, uri)
+            try:
+                owner = await self._offers.resource_server(inbound.scope, inbound.profile, uri)
+            except (RpcFailed, PlatformError):
+                continue
             wanted.setdefault(owner.id, set()).add(uri)
-        await self._requests.follow([(server, frozenset(wanted[server.id])) for server in servers])
+        return [(server, frozenset(wanted[server.id])) for server in servers]
 
     async def leave(self, inbound: Inbound) -> None:
         """The client is gone for good."""

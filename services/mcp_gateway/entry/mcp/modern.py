@@ -76,7 +76,7 @@ class ModernEra:
             answer = refusal_of(request_id, failure.error, modern=True)
             await send_whole(send, answer.status, answer.body, [JSON])
             return
-        client = Client("modern", params["_meta"][META_CAPABILITIES])
+        client = Client("modern", params["_meta"][META_CAPABILITIES], owner=caller.scope.actor)
         inbound = Inbound(caller.scope, caller.profile, client, method, params, headers=caller.headers)
         if method == "subscriptions/listen":
             await self._listen(request_id, inbound, send, receive)

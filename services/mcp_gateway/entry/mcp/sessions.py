@@ -38,7 +38,7 @@ class HandshakeSession:
         self.id = secrets.token_urlsafe(24)
         self.owner = (scope.tenant_id, scope.actor, profile)
         self.version = version
-        self.client = Client("handshake", capabilities, self.id)
+        self.client = Client("handshake", capabilities, self.id, scope.actor)
         self.log_level = "info"
         self.wanted = Wanted(_LISTS, set())
         self.calls: dict[RequestId, asyncio.Task[Answer]] = {}

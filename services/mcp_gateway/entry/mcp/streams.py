@@ -67,25 +67,26 @@ async def answer_with_frames(
 
     `cancel`: a client that goes away takes its request back. Else the work goes on, and its end stays in `frames`.
     """
-    # Nearly all calls end soon and say nothing: they need no look at whether the client is still there.
+    gone: asyncio.Task[None] | None = None
     said: set[asyncio.Future[Any]] = {work, frames.first()}
-    await asyncio.wait(said, timeout=MCP_GONE_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-    if work.done() and frames.said == 0:
-        await _send_json(send, work.result())
-        return
-    gone = asyncio.create_task(until_gone(receive))
     try:
-        await asyncio.wait({*said, gone}, timeout=MCP_PING_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        # Nearly all calls end soon and say nothing: they need no look at whether the client is still there.
+        await asyncio.wait(said, timeout=MCP_GONE_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done() and frames.said == 0:
+            gone = asyncio.create_task(until_gone(receive))
+            await asyncio.wait({*said, gone}, timeout=MCP_PING_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         if work.done() and frames.said == 0:
             await _send_json(send, work.result())
             return
         work.add_done_callback(lambda ended: _put_result(ended, frames))
+        gone = gone if gone is not None else asyncio.create_task(until_gone(receive))
         if not gone.done():
             await stream(send, gone, frames, opening)
     finally:
-        if gone.done() and cancel:
+        if cancel and not work.done():
             work.cancel()
-        gone.cancel()
+        if gone is not None:
+            gone.cancel()
 
 
 async def _send_json(send: Send, answer: Answer) -> None:
