@@ -29,9 +29,10 @@ class Waiting(msgspec.Struct, frozen=True):
 @tenant_option
 @output.json_option
 def pending(server: str | None, *, tenant: str, as_json: bool) -> None:
-    """Show the tool definitions that wait for approval: of SERVER, an id or a slug, or of all (--json: one to a line).
+    """Show the tool definitions that wait for approval, of SERVER or of all.
 
-    A tool is not offered and cannot be called while its definition waits.
+    SERVER is an id or a slug. With --json there is one to a line. A tool is not offered and cannot be called while its
+    definition waits.
     """
     found = asyncio.run(_pending(server, tenant))
     if as_json:
@@ -50,14 +51,15 @@ def pending(server: str | None, *, tenant: str, as_json: bool) -> None:
     epilog=output.examples("agentic mcp approve tickets", "agentic mcp approve tickets create_ticket --yes"),
 )
 @click.argument("server")
-@click.argument("tools", nargs=-1)
+@click.argument("tools", nargs=-1, metavar="TOOLS")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask: needed where there is no terminal.")
 @tenant_option
 @output.json_option
 def approve(server: str, tools: tuple[str, ...], *, yes: bool, tenant: str, as_json: bool) -> None:
-    """Approve what SERVER's TOOLs, or all of its tools, are described as now.
+    """Approve how SERVER describes its tools now: all of them, or TOOLS.
 
-    What is approved is what was shown: a definition that changes meanwhile is refused.
+    TOOLS... are names, one after the other. What is approved is what was shown: a definition that changes meanwhile is
+    refused.
     """
     asyncio.run(_approve(server, tools, yes=yes, tenant=tenant, as_json=as_json))
 

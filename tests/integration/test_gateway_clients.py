@@ -22,6 +22,8 @@ SCRIPT = str(SERVERS / "acting_server.py")
 ACTING = {"command": sys.executable, "args": [SCRIPT]}
 NO_STORE = "There is no store of secrets"
 
+BUNDLED = 4  # servers that every tenant has
+
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def running(backbone: Backbone) -> AsyncIterator[Running]:
@@ -74,18 +76,18 @@ async def test_a_file_is_looked_at_and_then_applied(client: httpx2.AsyncClient) 
         ("command", "command_not_allowed"),
     ]
     assert [fault["code"] for fault in seen["calculator"]["faults"]] == ["slug_taken"]
-    assert (await client.get("/servers")).json()["total"] == 3, "looking registers nothing"
+    assert (await client.get("/servers")).json()["total"] == BUNDLED, "looking registers nothing"
 
     applied = await look(client, text, apply=True)
     assert applied["My Server"]["status"] == applied["elsewhere"]["status"] == "registered"
     assert applied["shell"]["status"] == "refused"
-    assert (await client.get("/servers")).json()["total"] == 5
+    assert (await client.get("/servers")).json()["total"] == BUNDLED + 2
     call = {"server_id": "my-server", "tool_name": "wait", "tool_input": {"seconds": 0}}
     assert (await client.post("/execute", json=call)).json()["status"] == "completed"
     again = await look(client, text, apply=True)
     assert again["My Server"]["status"] == "there"
     assert again["My Server"]["server_id"] == applied["My Server"]["server_id"]
-    assert (await client.get("/servers")).json()["total"] == 5
+    assert (await client.get("/servers")).json()["total"] == BUNDLED + 2
 
 
 async def test_applying_twice_or_at_once_registers_once(client: httpx2.AsyncClient) -> None:
@@ -100,7 +102,7 @@ async def test_applying_twice_or_at_once_registers_once(client: httpx2.AsyncClie
     statuses = [server["status"] for answer in answers for server in answer.json()["servers"]]
     assert statuses.count("registered") == 1
     assert set(statuses) <= {"registered", "there", "refused"}
-    assert (await client.get("/servers")).json()["total"] == 6
+    assert (await client.get("/servers")).json()["total"] == BUNDLED + 3
 
 
 async def test_credentials_become_names_of_secrets_and_are_never_kept(client: httpx2.AsyncClient) -> None:

@@ -130,8 +130,7 @@ async def test_a_path_reaches_the_service_that_owns_it(site: Site, path: str, se
         "/health/tenant/metrics",
         "/version/nobody",
         "/Caddyfile",
-        "/mcp",
-        "/mcp/profile",
+        "/mcpx",
         # They speak of all tenants: whoever gathers them asks the services themselves.
         "/metrics",
         "/metrics/",

@@ -86,9 +86,10 @@ async def _furnish(owner: httpx2.AsyncClient) -> dict[str, list[str]]:
     entry = await owner.post(
         "/mcp/registry", json={"name": f"x/{MARK}", "description": MARK, "version": "1", "remotes": [remote]}
     )
+    config = await owner.post("/mcp/configs", json={"server_id": server.json()["id"], "profile": MARK.lower()})
     calls = (await owner.get("/mcp/executions")).json()["executions"]
     secret = await owner.post("/secrets", json={"name": SECRET, "value": MARK, "description": MARK})
-    for answer in (user, key, server, entry, secret):
+    for answer in (user, key, server, entry, config, secret):
         assert answer.status_code == 201, answer.text
     bundled = next(s for s in (await owner.get("/mcp/servers")).json()["servers"] if s["slug"] == "calculator")
     return {
@@ -97,6 +98,7 @@ async def _furnish(owner: httpx2.AsyncClient) -> dict[str, list[str]]:
         "execution_id": [run["id"], calls[0]["id"]],
         "reference": [server.json()["id"], server.json()["slug"], bundled["id"]],
         "server_id": [server.json()["id"], bundled["id"]],
+        "config_id": [config.json()["id"]],
         "slug": [entry.json()["slug"]],
         "tenant_id": [me["tenant_id"]],
         "user_id": [user.json()["id"]],
