@@ -14,8 +14,8 @@ _OF_ANY_STEP = (
 )  # fmt: skip
 _OF_MCP_TOOL = (
     "tool_not_found", "tool_denied", "tool_quarantined", "server_disabled", "arguments_invalid", "tool_schema_invalid",
-    "tool_error", "result_flagged", "tool_timeout", "tool_cancelled", "tool_interrupted", "server_died", "protocol_violation", "server_unavailable", "server_busy",
-    "rate_limited", "forbidden",
+    "tool_error", "result_flagged", "tool_timeout", "tool_cancelled", "tool_interrupted", "server_died",
+    "protocol_violation", "server_unavailable", "server_busy", "rate_limited", "forbidden",
 )  # fmt: skip
 _OF_WORKFLOW = (
     "concurrency_limit", "concurrency_queue_full", "concurrency_key_invalid", "child_failed", "child_too_deep",
