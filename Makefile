@@ -51,9 +51,15 @@ demo: setup ## Start everything, run the example workflows, serve until Ctrl-C (
 up: setup ## Start everything and serve until Ctrl-C
 	@exec $(BIN)/agentic up
 
+# Tests that start no servers: they run beside the others, on the core that those leave free.
+PURE := tests/simulation/ tests/stateful/ tests/unit/
+
 .PHONY: test
 test: setup ## Run the tests on their own ports and folders
-	@$(BIN)/python -m pytest tests
+	@said=$$(mktemp); status=0; \
+	$(BIN)/python -m pytest $(PURE) >$$said 2>&1 & pure=$$!; \
+	$(BIN)/python -m pytest $(filter-out $(PURE),$(wildcard tests/*/)) || status=$$?; \
+	wait $$pure || status=$$?; cat $$said; rm -f $$said; exit $$status
 
 .PHONY: simulate
 simulate: setup ## Run SEEDS seeds of the simulation of the engine, from FROM on
