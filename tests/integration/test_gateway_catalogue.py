@@ -223,7 +223,7 @@ def package(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"registryType": "oci", "identifier": "docker.io/example/x"},
+        {"registryType": "oci", "identifier": "example/x"},
         {"registryType": "nuget"},
         {"registryType": "mcpb", "identifier": "https://example.org/x.mcpb", "fileSha256": "0" * 64},
         {"registryType": "cargo"},

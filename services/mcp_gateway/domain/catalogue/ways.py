@@ -22,10 +22,13 @@ _PYPI_VERSION = re.compile(r"v?[0-9][0-9A-Za-z.+_!-]*")
 _NPM_VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
 _HOST = re.compile(r"[A-Za-z0-9.:-]+")
 
-# Registry type -> where its packages come from, what starts them, their names and their versions.
+# The public registry of a type goes by the type's name. The programs that start packages know it themselves.
+_PUBLIC_REGISTRY = re.compile(r"https://(registry\.)?(?P<type>[a-z]+?)(js)?\.org/?")
+
+# Registry type -> what starts its packages, their names and their versions.
 _SUPPORTED = {
-    "pypi": ("https://pypi.org", "uvx", _PYPI, _PYPI_VERSION),
-    "npm": ("https://registry.npmjs.org", "npx", _NPM, _NPM_VERSION),
+    "pypi": ("uvx", _PYPI, _PYPI_VERSION),
+    "npm": ("npx", _NPM, _NPM_VERSION),
 }
 _WHY_NOT = {
     "oci": "There is no container runtime here: images are not run.",
@@ -123,11 +126,13 @@ def _why_not(package: Package) -> str | None:
 
 
 def _obstacles(package: Package) -> Iterator[str]:
-    registry, command, names, versions = _SUPPORTED[package.registry_type]
+    command, names, versions = _SUPPORTED[package.registry_type]
     if not isinstance(package.transport, Stdio):
         yield "The package opens a port of its own; only those that speak on their standard streams are started."
-    if package.registry_base_url is not None and package.registry_base_url.rstrip("/") != registry:
-        yield f"Packages are taken from {registry} alone."
+    if package.registry_base_url is not None:
+        public = _PUBLIC_REGISTRY.fullmatch(package.registry_base_url)
+        if public is None or public["type"] != package.registry_type:
+            yield f"Packages are taken from the public registry of {package.registry_type} alone."
     if package.runtime_hint not in {None, command}:
         yield f"Packages of {package.registry_type} are started with {command}, not with {package.runtime_hint!r}."
     if names.fullmatch(package.identifier) is None:
