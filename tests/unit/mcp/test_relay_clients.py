@@ -1,5 +1,6 @@
 """Whose session a client's calls need, and who hears what a server says to nobody in particular."""
 
+import asyncio
 import json
 from typing import Any
 from uuid import uuid4
@@ -90,3 +91,23 @@ async def test_what_a_client_leaves_is_its_own_session_alone() -> None:
         assert not own.alive
         await pool.evict_client(tenant, "")
         assert shared.alive
+
+
+async def test_a_call_that_waits_for_its_client_is_in_no_others_way() -> None:
+    class Waiting(Heard):
+        async def ask(self, method: str, params: Any) -> Any:
+            self.notices.append(params)
+            await asyncio.Event().wait()
+
+    client = Client("modern", ASKED, owner="ann")
+    replies: list[bytes] = []
+    unasked = Unasked(None, replies.append, one_client=True)
+    relays = [Waiting(client) for _ in range(3)]
+    for number, relay in enumerate(relays):
+        unasked.begin(number, relay)
+        ask = Message("2.0", id=f"q{number}", method="elicitation/create", params=_raw({"n": number}))
+        unasked.take(ask, "elicitation/create")
+        await asyncio.sleep(0)
+    assert [relay.notices for relay in relays] == [[{"n": 0}], [{"n": 1}], [{"n": 2}]]
+    assert not replies
+    unasked.close()

@@ -124,12 +124,16 @@ class Unasked:
         """The request that what is tied to none is taken to be of; on a wire that several clients share, none.
 
         In the handshake era all of them are one session's, whose client hears it on the latest. In the modern one each
-        stands alone, so there has to be no other.
+        stands alone, so there has to be no other, but for those that wait for an answer of their client.
         """
         if not self._one_client or not self._relays:
             return None
         latest = next(reversed(self._relays.values()))
-        return latest if latest.client.era == "handshake" or len(self._relays) == 1 else None
+        if latest.client.era == "handshake":
+            return latest
+        waiting = {id(relay) for relay, _ in self._asks.values()}
+        free = [relay for relay in self._relays.values() if id(relay) not in waiting]
+        return free[0] if len(free) == 1 else None
 
     async def _ask(self, asked_id: int | str, method: str, params: Any, relay: Relay) -> None:
         try:
