@@ -178,6 +178,7 @@ async def test_a_handshake_client_hears_of_changed_lists(backbone: Backbone) -> 
         await client.call_tool("test_trigger_tool_change", {})
         async with asyncio.timeout(10):
             await heard.wait()
+        assert heard.is_set()
 
 
 async def test_a_cancelled_call_is_cancelled_at_the_server_and_recorded(backbone: Backbone, tmp_path: Path) -> None:

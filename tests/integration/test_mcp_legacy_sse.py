@@ -266,7 +266,8 @@ async def test_a_long_life_is_no_flood(monkeypatch: pytest.MonkeyPatch, server: 
     async with session_with(server) as session:
         for _ in range(50):
             await server.write(b": still here\n\n")
-            await session.call_tool("do", {}, timeout=10)
+            assert not (await session.call_tool("do", {}, timeout=10)).is_error
+        assert session.alive
 
 
 async def test_a_result_above_the_bound_fails_its_call_alone(server: SseServer) -> None:

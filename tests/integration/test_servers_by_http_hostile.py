@@ -106,7 +106,9 @@ async def test_a_second_head_that_does_not_come_ends_the_connection(short_times:
         await reader.readuntil(b"xxx")
         writer.write(b"POST /mcp")
         await asyncio.wait_for(reader.read(-1), 10)
+        assert reader.at_eof()
         writer.close()
+        assert await answers(port)
 
 
 async def test_a_body_that_does_not_come_ends_the_connection(short_times: None) -> None:

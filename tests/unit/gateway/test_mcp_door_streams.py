@@ -98,6 +98,7 @@ async def test_a_modern_client_that_goes_away_takes_its_call_back() -> None:
         call.leave()
         async with asyncio.timeout(5):
             await door.upstream.cancelled.wait()
+        assert not call.body
 
 
 async def test_a_client_of_before_takes_its_call_back_by_saying_so_and_not_by_going_away() -> None:

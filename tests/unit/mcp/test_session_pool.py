@@ -66,7 +66,7 @@ class MemorySession:
         timeout: float,  # noqa: ASYNC109 - as above
         relay: Relay | None = None,
     ) -> Raw:
-        raise NotImplementedError
+        raise AssertionError(method)
 
     async def ping(self, timeout: float) -> None:  # noqa: ASYNC109 - as above
         assert timeout > 0

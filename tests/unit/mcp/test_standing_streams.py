@@ -132,9 +132,11 @@ async def test_a_server_without_the_stream_is_asked_once(status: int) -> None:
 async def test_a_server_that_has_no_stream_now_is_asked_again(status: int) -> None:
     server = Server(refusal=status)
     session = await server.session([])
-    for _ in range(3):
-        await server.refused.acquire()
+    async with asyncio.timeout(10):
+        for _ in range(3):
+            await server.refused.acquire()
     await session.close()
+    assert len(server.headers) >= 3
 
 
 async def test_what_is_asked_on_the_sessions_stream_reaches_the_client_of_the_call() -> None:
@@ -174,6 +176,7 @@ async def test_a_stream_that_floods_ends_the_session() -> None:
     async with asyncio.timeout(5):
         while session.alive:
             await asyncio.sleep(0)
+    assert not session.alive
     await session.close()
 
 

@@ -70,7 +70,7 @@ class Endpoint:
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Answer one request."""
         if scope["type"] != "http":
-            raise NotImplementedError(scope["type"])
+            raise RuntimeError(f"Only HTTP is served here, not {scope['type']!r}.")
         headers = _headers(scope["headers"])
         try:
             self._door.check(headers)
